@@ -1,0 +1,193 @@
+"""The goal contract: what a goal-conditioned env must offer, read from the env one aspect at a time.
+
+An env keeps the contract when
+- its observation is a Dict with flat float boxes `observation`, `achieved_goal`, `desired_goal`,
+- its action space is a bounded Box,
+- `compute_reward(achieved_goal, desired_goal, info)` needs neither the simulator's state nor info keys,
+- `compute_terminated(achieved_goal, desired_goal, info)` does the same for termination, if it terminates,
+- `info` of every step says whether the goal is reached, as `is_success` or `success`,
+- episodes end: the time limit is known.
+
+Each function here reads one of these and raises `BadInput` with the place, what was expected, what came
+and the fix. `GoalSpec` is what is left when all of them pass; `check` reports all that fail.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from regoal.envs.make import Env
+from regoal.errors import BadInput, EnvFault
+
+GOAL_KEYS = ("observation", "achieved_goal", "desired_goal")
+SUCCESS_KEYS = ("is_success", "success")
+
+Array = NDArray[Any]
+PairScore = Callable[[Array, Array, dict[str, Any]], Any]
+
+
+def name_of(env: Env) -> str:
+    """The env's id, or its class where it has none."""
+    return env.spec.id if env.spec else type(env.unwrapped).__name__
+
+
+def observation_sizes(env: Env) -> tuple[int, int]:
+    """Sizes of the observation and of a goal."""
+    name, space = name_of(env), env.observation_space
+    if not isinstance(space, gym.spaces.Dict):
+        raise BadInput(
+            f"{name} observation_space",
+            f"a Dict with the keys {', '.join(GOAL_KEYS)}",
+            str(space),
+            "Return the goal beside the observation (see docs/bring_your_own_env.md).",
+        )
+    sizes = {}
+    for key in GOAL_KEYS:
+        if key not in space.spaces:
+            raise BadInput(
+                f"{name} observation_space",
+                f"the key {key!r}",
+                f"the keys {', '.join(space.spaces)}",
+                f"Add {key!r} to the Dict.",
+            )
+        box = space.spaces[key]
+        if isinstance(box, gym.spaces.Dict):
+            raise BadInput(
+                f"{name} observation_space[{key!r}]",
+                "one flat Box",
+                f"a nested Dict with the keys {', '.join(box.spaces)}",
+                "Nested goals are not supported: flatten them into one vector in a wrapper.",
+            )
+        if not isinstance(box, gym.spaces.Box) or len(box.shape) != 1:
+            raise BadInput(
+                f"{name} observation_space[{key!r}]", "a Box of one dimension", str(box), "Flatten it."
+            )
+        if not np.issubdtype(box.dtype, np.floating):
+            raise BadInput(
+                f"{name} observation_space[{key!r}]", "a float dtype", str(box.dtype), "Cast it to float32."
+            )
+        sizes[key] = int(box.shape[0])
+    if sizes["achieved_goal"] != sizes["desired_goal"]:
+        raise BadInput(
+            f"{name} observation_space['achieved_goal']",
+            f"the shape of 'desired_goal' ({sizes['desired_goal']},)",
+            f"({sizes['achieved_goal']},)",
+            "Both must be points of one goal space.",
+        )
+    return sizes["observation"], sizes["achieved_goal"]
+
+
+def action_bounds(env: Env) -> tuple[Array, Array]:
+    """Lower and upper bounds of the action, each (action_size,) float32."""
+    name, space = name_of(env), env.action_space
+    if not isinstance(space, gym.spaces.Box) or len(space.shape) != 1:
+        raise BadInput(
+            f"{name} action_space",
+            "a bounded Box of one dimension",
+            str(space),
+            "DDPG and SAC act in continuous spaces only.",
+        )
+    if not (
+        np.isfinite(space.low).all() and np.isfinite(space.high).all() and (space.low < space.high).all()
+    ):
+        raise BadInput(
+            f"{name} action_space",
+            "finite bounds with low < high",
+            f"low={space.low}, high={space.high}",
+            "Bound it: gymnasium.wrappers.RescaleAction needs bounds too, so set them in the env.",
+        )
+    return space.low.astype(np.float32), space.high.astype(np.float32)
+
+
+def episode_limit(env: Env) -> int:
+    """The time limit of an episode in steps."""
+    limit = env.spec.max_episode_steps if env.spec else None
+    if limit is None and env.has_wrapper_attr("_max_episode_steps"):
+        limit = env.get_wrapper_attr("_max_episode_steps")
+    if limit is None:
+        raise BadInput(
+            f"{name_of(env)} max_episode_steps",
+            "a time limit",
+            "none",
+            "Give max_episode_steps to gymnasium.register, or wrap in gymnasium.wrappers.TimeLimit.",
+        )
+    return int(limit)
+
+
+def success_key(env: Env, info: Mapping[str, Any]) -> str:
+    """The key under which `info` of a step says that the goal is reached."""
+    for key in SUCCESS_KEYS:
+        if key in info:
+            return key
+    raise BadInput(
+        f"{name_of(env)} info",
+        f"{' or '.join(repr(key) for key in SUCCESS_KEYS)} after every step",
+        f"the keys {', '.join(info) or 'none'}",
+        "Add info['is_success'] = bool(the goal is reached).",
+    )
+
+
+def goal_function(env: Env, attribute: str, fix: str) -> PairScore:
+    """The env's own bound `compute_reward` or `compute_terminated`, past wrappers that hide it."""
+    if not env.has_wrapper_attr(attribute):
+        raise BadInput(f"{name_of(env)} {attribute}", "a method of the env", "none", fix)
+    function: PairScore = env.get_wrapper_attr(attribute)
+    return function
+
+
+def score_one_by_one(function: PairScore, achieved: Array, desired: Array) -> Array:
+    """Shapes (n, goal) and (n, goal) to (n,), one call a pair."""
+    return np.asarray([function(a, d, {}) for a, d in zip(achieved, desired, strict=True)])
+
+
+def takes_batches(name: str, function: PairScore, achieved: Array, desired: Array) -> bool:
+    """Whether the function scores a whole batch in one call, with the values that single calls give.
+
+    Raises:
+        BadInput: it reads `info`, or gives anything but one number a pair.
+    """
+    try:
+        single = score_one_by_one(function, achieved, desired)
+    except (KeyError, AttributeError, TypeError, IndexError) as error:
+        raise BadInput(
+            name,
+            "a score from the achieved and the desired goal alone",
+            f"{type(error).__name__}: {error} with an empty info",
+            "A hindsight goal has no info: compute what you need from the two goals.",
+        ) from error
+    if single.shape != (len(achieved),):
+        raise BadInput(
+            name,
+            "one number for one pair of goals",
+            f"shape {single.shape[1:]} for a pair",
+            "Return a scalar for one pair and (n,) for n pairs: reduce with axis=-1.",
+        )
+    try:
+        batched = np.asarray(function(achieved, desired, {}))
+    except Exception:  # noqa: BLE001  (user code may raise anything; single calls are the fallback)
+        return False
+    return batched.shape == single.shape and bool(np.allclose(batched, single, rtol=1e-6, atol=1e-9))
+
+
+def check_observation(env: Env, observation: Any, sizes: tuple[int, int], when: str) -> None:
+    """That what the env returned has the keys and shapes it declares, and finite numbers.
+
+    Raises:
+        EnvFault: naming env, key and `when` it happened ("reset", "step 3 of episode 7").
+    """
+    for key, size in zip(GOAL_KEYS, (sizes[0], sizes[1], sizes[1]), strict=True):
+        value = (
+            np.asarray(observation[key]) if isinstance(observation, Mapping) and key in observation else None
+        )
+        where = f"{name_of(env)} {key!r} at {when}"
+        if value is None:
+            got = ", ".join(observation) if isinstance(observation, Mapping) else type(observation).__name__
+            raise EnvFault(where, f"the key {key!r}", got, "Return all keys at every reset and step.")
+        if value.shape != (size,):
+            raise EnvFault(where, f"shape ({size},)", f"shape {value.shape}", "Keep to observation_space.")
+        if not np.isfinite(value).all():
+            bad = int(np.flatnonzero(~np.isfinite(value))[0])
+            raise EnvFault(where, "finite numbers", f"{value[bad]} at index {bad}", "Look at the simulation.")

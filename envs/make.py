@@ -1,0 +1,118 @@
+"""From an env id (and a shift) to a gymnasium env."""
+
+import importlib
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import gymnasium as gym
+
+from regoal.envs.shift import Shift
+from regoal.errors import BadInput, did_you_mean
+
+Env = gym.Env[dict[str, Any], Any]
+
+
+@dataclass(frozen=True)
+class EnvRecipe:
+    """All it takes to build the same env again, in this process or in another.
+
+    Attributes:
+        env_id: a gymnasium id, `FetchReach-v4`, or `module:namespace/Id-v0` for an env that `module`
+            registers when it is imported.
+        shift: canonical text of a `Shift`; empty for the env as it comes.
+        kwargs: keyword arguments for `gymnasium.make`.
+    """
+
+    env_id: str
+    shift: str = ""
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+    def build(self, render_mode: str | None = None) -> Env:
+        """Build the env.
+
+        Raises:
+            BadInput: the id is unknown, its module cannot be imported, or the shift does not apply.
+        """
+        shift = Shift.parse(self.shift)
+        _register(self.env_id)
+        kwargs = dict(self.kwargs) | ({"render_mode": render_mode} if render_mode else {})
+        try:
+            env: Env = gym.make(self.env_id, disable_env_checker=True, **kwargs)
+        except gym.error.Error as error:
+            raise _unknown_id(self.env_id, str(error)) from error
+        except AssertionError as error:
+            if _mujoco_too_new():
+                raise BadInput(
+                    self.env_id,
+                    "mujoco >= 3.3, < 3.12",
+                    "a newer mujoco, which gymnasium-robotics 1.4.2 cannot drive",
+                    "Run: pip install 'mujoco<3.12' (see `regoal doctor`).",
+                ) from error
+            raise
+        try:
+            return shift.apply(env)
+        except BadInput:
+            env.close()
+            raise
+
+
+def make(
+    env_id: str, shift: "str | Shift | None" = None, *, render_mode: str | None = None, **kwargs: Any
+) -> Env:
+    """Build a goal-conditioned env, shifted or not.
+
+    Args:
+        env_id: a gymnasium id or `module:namespace/Id-v0`.
+        shift: for example `"friction=0.1,action_delay=2"`; `None` for the env as it comes.
+        render_mode: `"rgb_array"` to render frames.
+        kwargs: passed on to `gymnasium.make`.
+
+    Raises:
+        BadInput: unknown id, or a shift that is unknown or does not apply to this env.
+    """
+    text = str(Shift.parse(shift)) if isinstance(shift, str) else str(shift or "")
+    return EnvRecipe(env_id, text, kwargs).build(render_mode)
+
+
+def register() -> None:
+    """Register our own envs; safe to call again."""
+    if "regoal/PointReach-v0" not in gym.registry:
+        gym.register(
+            "regoal/PointReach-v0",
+            entry_point="regoal.envs.point_reach:PointReach",
+            max_episode_steps=50,
+        )
+
+
+def _register(env_id: str) -> None:
+    """See to it that gymnasium knows the id, importing what registers it."""
+    register()
+    module, _, name = env_id.rpartition(":")
+    if module:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise BadInput(
+                env_id,
+                f"a module {module!r} that can be imported",
+                f"{type(error).__name__}: {error}",
+                "Run from the folder that holds it, or install it.",
+            ) from error
+    elif name not in gym.registry:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # notes about envs nobody asked for
+            importlib.import_module("gymnasium_robotics")
+
+
+def _unknown_id(env_id: str, detail: str) -> BadInput:
+    hint = did_you_mean(env_id.rpartition(":")[2], gym.registry)
+    return BadInput("env", "a registered env id, or module:namespace/Id-v0", f"{env_id!r} ({detail})", hint)
+
+
+def _mujoco_too_new() -> bool:
+    from importlib.metadata import version
+
+    major, minor = (int(part) for part in version("mujoco").split(".")[:2])
+    return (major, minor) >= (3, 12)

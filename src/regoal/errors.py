@@ -1,0 +1,32 @@
+"""What users are told when something they gave us cannot work."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class BadInput(ValueError):
+    """Something a user gave (an env, a setting, a file) cannot be used; raised before training starts.
+
+    The message names the place, what was expected, what came, and the fix.
+    """
+
+    def __init__(self, where: str, expected: str, got: str, fix: str = "") -> None:
+        self.where, self.expected, self.got, self.fix = where, expected, got, fix
+        super().__init__(f"{where}: expected {expected}, got {got}." + (f" {fix}" if fix else ""))
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, str, str]]:
+        # So that it crosses a process boundary: the default would pass the one-line message alone.
+        return type(self), (self.where, self.expected, self.got, self.fix)
+
+
+class EnvFault(BadInput, RuntimeError):
+    """An env broke its contract while it was running; what was learned before is kept."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A sentence with the nearest known names, or with all of them when they are few."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    if near:
+        return f"Did you mean {' or '.join(near)}?"
+    return f"Known: {', '.join(names)}." if len(names) <= 20 else ""

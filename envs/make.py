@@ -108,7 +108,8 @@ def _register(env_id: str) -> None:
 
 def _unknown_id(env_id: str, detail: str) -> BadInput:
     hint = did_you_mean(env_id.rpartition(":")[2], gym.registry)
-    return BadInput("env", "a registered env id, or module:namespace/Id-v0", f"{env_id!r} ({detail})", hint)
+    got = repr(env_id) if hint else f"{env_id!r} ({detail})"
+    return BadInput("env", "a registered env id, or module:namespace/Id-v0", got, hint)
 
 
 def _mujoco_too_new() -> bool:

@@ -13,7 +13,7 @@ class PointReach(gym.Env[dict[str, Floats], NDArray[np.float32]]):
     """`regoal/PointReach-v0`: push a point mass to a goal in a square table of 2 m x 2 m.
 
     Observation (4,): position [m] and velocity [m/step]. Achieved goal (2,): the position.
-    Action (2,): acceleration in [-1, 1], 0.02 m/step^2 at full scale; the velocity loses 20 % a step.
+    Action (2,): acceleration in [-1, 1], 0.05 m/step^2 at full scale; the velocity halves every step.
     Reward: 0 within `distance_threshold` of the goal, else -1.
 
     Args:
@@ -27,7 +27,7 @@ class PointReach(gym.Env[dict[str, Floats], NDArray[np.float32]]):
     def __init__(
         self,
         terminate_on_success: bool = False,
-        distance_threshold: float = 0.05,
+        distance_threshold: float = 0.1,
         render_mode: str | None = None,
     ) -> None:
         self.terminate_on_success = terminate_on_success
@@ -35,7 +35,7 @@ class PointReach(gym.Env[dict[str, Floats], NDArray[np.float32]]):
         self.render_mode = render_mode
         self.goal_range = 1.0  # goals are drawn from [-goal_range, goal_range]^2
         plane = gym.spaces.Box(-np.inf, np.inf, (2,), np.float64)
-        self.observation_space = gym.spaces.Dict(
+        self.observation_space: gym.spaces.Dict = gym.spaces.Dict(
             observation=gym.spaces.Box(-np.inf, np.inf, (4,), np.float64),
             achieved_goal=plane,
             desired_goal=plane,
@@ -58,7 +58,7 @@ class PointReach(gym.Env[dict[str, Floats], NDArray[np.float32]]):
         self, action: NDArray[np.float32]
     ) -> tuple[dict[str, Floats], float, bool, bool, dict[str, Any]]:
         push = np.clip(np.asarray(action, np.float64), -1.0, 1.0)
-        self._velocity = 0.8 * self._velocity + 0.02 * push
+        self._velocity = 0.5 * self._velocity + 0.05 * push
         self._position = np.clip(self._position + self._velocity, -1.5, 1.5)
         reward = float(self.compute_reward(self._position, self._goal, {}))
         terminated = bool(self.compute_terminated(self._position, self._goal, {}))
@@ -67,7 +67,7 @@ class PointReach(gym.Env[dict[str, Floats], NDArray[np.float32]]):
     def compute_reward(self, achieved_goal: Floats, desired_goal: Floats, info: Any) -> Floats:
         """Shapes (..., 2) and (..., 2) to (...): 0 where the goal is reached, else -1."""
         distance = np.linalg.norm(achieved_goal - desired_goal, axis=-1)
-        return -(distance > self.distance_threshold).astype(np.float64)
+        return np.asarray(-(distance > self.distance_threshold).astype(np.float64))
 
     def compute_terminated(self, achieved_goal: Floats, desired_goal: Floats, info: Any) -> NDArray[np.bool_]:
         """Shapes as for the reward: where the episode ends because the goal is reached."""
@@ -78,7 +78,7 @@ class PointReach(gym.Env[dict[str, Floats], NDArray[np.float32]]):
         """Never: the time limit truncates."""
         return False
 
-    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> NDArray[np.uint8] | None:
         """A 240 x 240 picture: the goal in green, the point mass in blue."""
         if self.render_mode != "rgb_array":
             return None

@@ -1,0 +1,1 @@
+"""Learning: networks, normaliser, DDPG, SAC, rollout, training, fine-tuning, evaluation, checkpoints."""

@@ -1,0 +1,185 @@
+"""Checkpoints as numbered generations: safetensors and JSON only, nothing that runs code when loaded.
+
+    checkpoints/
+      000003/ manifest.json   schema, SHA-256 and size of every file, and of the manifest itself
+              actor.safetensors   weights and input statistics of the policy
+              learner.safetensors all arrays to go on learning
+              state.json          counters, sizes, settings of the policy
+
+A generation is written beside the others, synced, and renamed into place; it is never changed afterwards.
+The newest is the highest number whose manifest verifies.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import warnings
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+
+from regoal.agent.policy import Exploration, Policy
+from regoal.errors import BadInput
+
+SCHEMA = 1
+KEEP = 3
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A generation on disk that verified.
+
+    Attributes:
+        path: its folder.
+        state: contents of state.json.
+    """
+
+    path: Path
+    state: dict[str, Any]
+
+    def policy(self) -> Policy:
+        """The policy, ready to act."""
+        arrays = _finite(self.path / "actor.safetensors")
+        settings = self.state["policy"]
+        n_layers = settings["n_layers"]
+        return Policy(
+            weights=tuple(arrays[f"weight.{i}"] for i in range(n_layers)),
+            biases=tuple(arrays[f"bias.{i}"] for i in range(n_layers)),
+            mean=arrays["mean"],
+            std=arrays["std"],
+            clip=settings["clip"],
+            head=settings["head"],
+            exploration=Exploration(**settings["exploration"]),
+            observation_size=settings["observation_size"],
+            action_low=arrays["action_low"],
+            action_high=arrays["action_high"],
+        )
+
+    def learner_arrays(self) -> Arrays:
+        """All arrays of the learner, as `learner.state_of` gave them."""
+        return _finite(self.path / "learner.safetensors")
+
+
+def save_checkpoint(run: Path, policy: Policy, learner: Arrays, counters: dict[str, int]) -> Path:
+    """Write the next generation of a run and drop all but the newest `KEEP`."""
+    folder = run / "checkpoints"
+    folder.mkdir(exist_ok=True)
+    number = max(_generations(folder), default=0) + 1
+    stage = folder / f".stage-{os.getpid()}"
+    shutil.rmtree(stage, ignore_errors=True)
+    stage.mkdir()
+    save_file(_policy_arrays(policy), stage / "actor.safetensors")
+    save_file(
+        {key: np.ascontiguousarray(value) for key, value in learner.items()}, stage / "learner.safetensors"
+    )
+    state = {
+        "schema": SCHEMA,
+        "counters": counters,
+        "policy": {
+            "n_layers": len(policy.weights),
+            "clip": policy.clip,
+            "head": policy.head,
+            "exploration": asdict(policy.exploration),
+            "observation_size": policy.observation_size,
+        },
+    }
+    (stage / "state.json").write_text(json.dumps(state, indent=1))
+    files = {path.name: _digest(path) for path in sorted(stage.iterdir())}
+    body = {"schema": SCHEMA, "files": files}
+    (stage / "manifest.json").write_text(json.dumps(body | {"sha256": _digest_of(body)}, indent=1))
+    for path in stage.iterdir():
+        _sync(path)
+    _sync(stage)
+    target = folder / f"{number:06d}"
+    stage.rename(target)
+    _sync(folder)
+    for old in sorted(_generations(folder))[:-KEEP]:
+        shutil.rmtree(folder / f"{old:06d}")
+    return target
+
+
+def newest_checkpoint(run: Path) -> Checkpoint:
+    """The newest generation of a run that is whole; damaged ones are passed over with a warning.
+
+    Raises:
+        BadInput: there is no run folder or no whole generation in it.
+    """
+    folder = run / "checkpoints"
+    if not folder.is_dir():
+        raise BadInput("run", "a run folder with checkpoints", str(run), _runs_below(run))
+    for number in sorted(_generations(folder), reverse=True):
+        path = folder / f"{number:06d}"
+        fault = _fault(path)
+        if fault is None:
+            return Checkpoint(path, json.loads((path / "state.json").read_text()))
+        warnings.warn(f"{path}: {fault}; falling back to the generation before", stacklevel=2)
+    raise BadInput("run", "a checkpoint that is whole", str(folder), "Train again, or copy the run again.")
+
+
+def _policy_arrays(policy: Policy) -> Arrays:
+    arrays: Arrays = {
+        "mean": policy.mean,
+        "std": policy.std,
+        "action_low": policy.action_low,
+        "action_high": policy.action_high,
+    }
+    for i, (weight, bias) in enumerate(zip(policy.weights, policy.biases, strict=True)):
+        arrays |= {f"weight.{i}": np.ascontiguousarray(weight), f"bias.{i}": bias}
+    return arrays
+
+
+def _fault(path: Path) -> str | None:
+    """What is wrong with a generation, or None."""
+    try:
+        manifest = json.loads((path / "manifest.json").read_text())
+        body = {"schema": manifest["schema"], "files": manifest["files"]}
+        if manifest["sha256"] != _digest_of(body):
+            return "its manifest is damaged"
+        if manifest["schema"] != SCHEMA:
+            return f"it has schema {manifest['schema']}, this version reads {SCHEMA}"
+        for name, (size, digest) in manifest["files"].items():
+            if "/" in name or (path / name).stat().st_size != size or _digest(path / name)[1] != digest:
+                return f"{name} is damaged"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def _finite(path: Path) -> Arrays:
+    arrays: Arrays = load_file(path)
+    for name, value in arrays.items():
+        if not np.isfinite(value).all():
+            raise BadInput(f"{path} {name}", "finite numbers", "NaN or infinity", "Use another checkpoint.")
+    return arrays
+
+
+def _generations(folder: Path) -> list[int]:
+    return [int(path.name) for path in folder.iterdir() if path.name.isdigit()]
+
+
+def _runs_below(run: Path) -> str:
+    below = sorted(path.parent for path in run.glob("*/checkpoints"))[:10]
+    return f"Did you mean {' or '.join(str(path) for path in below)}?" if below else ""
+
+
+def _digest(path: Path) -> tuple[int, str]:
+    data = path.read_bytes()
+    return len(data), hashlib.sha256(data).hexdigest()
+
+
+def _digest_of(body: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

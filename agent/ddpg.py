@@ -1,0 +1,93 @@
+"""Deep deterministic policy gradient (Lillicrap 2016), goal-conditioned (Andrychowicz 2017)."""
+
+from copy import deepcopy
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from regoal.agent.config import DDPGConfig
+from regoal.agent.learner import policy_of
+from regoal.agent.networks import MLP, EnsembleCritic, NormalisedInput, adam, polyak
+from regoal.agent.normaliser import Normaliser
+from regoal.agent.policy import Exploration, Policy
+from regoal.agent.seeding import Stream, torch_generator
+from regoal.buffers.batch import Batch
+from regoal.envs.goal_spec import GoalSpec
+
+
+class DDPG:
+    """A deterministic actor, an ensemble of critics, and slow copies of both as targets."""
+
+    def __init__(self, config: DDPGConfig, spec: GoalSpec, normaliser: Normaliser, run_seed: int) -> None:
+        generator = torch_generator(run_seed, Stream.NETWORKS)
+        inputs = spec.observation_size + spec.goal_size
+        self.config = config
+        self.normaliser = normaliser
+        self.value_bounds = spec.value_bounds(config.gamma)
+        self._spec = spec
+        self._input = NormalisedInput(normaliser)
+        self.actor = MLP([inputs, *config.hidden, spec.action_size], generator)
+        self.critic = EnsembleCritic(
+            config.n_critics, inputs + spec.action_size, config.hidden, generator, config.critic_layer_norm
+        )
+        self.target_actor, self.target_critic = deepcopy(self.actor), deepcopy(self.critic)
+        self.actor_optimiser = adam(self.actor.parameters(), config.lr)
+        self.critic_optimiser = adam(self.critic.parameters(), config.lr)
+
+    def update(self, batch: Batch) -> dict[str, float]:
+        """One step of critic, actor and targets (Lillicrap 2016, algorithm 1)."""
+        x = self._input(batch.observation, batch.desired_goal)  # (n, inputs)
+        next_x = self._input(batch.next_observation, batch.desired_goal)
+        info = self.update_critic(x, next_x, batch) | self.update_actor(x)
+        polyak(self.target_critic.parameters(), self.critic.parameters(), self.config.tau)
+        polyak(self.target_actor.parameters(), self.actor.parameters(), self.config.tau)
+        return info
+
+    def update_critic(self, x: Tensor, next_x: Tensor, batch: Batch) -> dict[str, float]:
+        """Mean squared error to the bounded one-step target (Lillicrap 2016, eq. 5), summed over critics."""
+        target = self.critic_target(next_x, batch)
+        q = self.critic(x, batch.action)  # (critics, n)
+        loss = F.mse_loss(q, target.expand_as(q)) * len(q)
+        self.critic_optimiser.zero_grad()
+        torch.autograd.backward(loss)
+        self.critic_optimiser.step()
+        return {"critic_loss": loss.item(), "q_mean": q.detach().mean().item()}
+
+    @torch.no_grad()
+    def critic_target(self, next_x: Tensor, batch: Batch) -> Tensor:
+        """(n,): reward + gamma * least target value, where not terminated, within the value bounds."""
+        next_q = self.target_critic(next_x, self.target_actor(next_x).tanh()).amin(dim=0)
+        target: Tensor = batch.reward + self.config.gamma * ~batch.terminated * next_q
+        return target.clamp(*self.value_bounds)
+
+    def update_actor(self, x: Tensor) -> dict[str, float]:
+        """Ascend the first critic's value, with an L2 price on actions (Andrychowicz 2017, appendix A)."""
+        action = self.actor(x).tanh()
+        self.critic.requires_grad_(False)  # its gradients are not wanted here
+        q = self.critic(x, action)[0]
+        self.critic.requires_grad_(True)
+        square = action.square().mean()
+        loss = self.config.action_l2 * square - q.mean()
+        self.actor_optimiser.zero_grad()
+        torch.autograd.backward(loss)
+        self.actor_optimiser.step()
+        return {"actor_loss": loss.item(), "action_square": square.item()}
+
+    def refresh(self) -> None:
+        self._input.refresh()
+
+    def policy(self) -> Policy:
+        exploration = Exploration(self.config.noise_std, self.config.random_share)
+        return policy_of(self.actor, self._spec, self.normaliser, "deterministic", exploration)
+
+    def modules(self) -> dict[str, nn.Module]:
+        return {
+            "actor": self.actor,
+            "critic": self.critic,
+            "target_actor": self.target_actor,
+            "target_critic": self.target_critic,
+        }
+
+    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        return {"actor_optimiser": self.actor_optimiser, "critic_optimiser": self.critic_optimiser}

@@ -1,0 +1,111 @@
+"""What training asks of an agent, and the state every agent keeps in checkpoints."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from regoal.agent.config import AgentConfig, DDPGConfig, SACConfig
+from regoal.agent.networks import MLP
+from regoal.agent.normaliser import Normaliser
+from regoal.agent.policy import Exploration, Policy
+from regoal.buffers.batch import Batch
+from regoal.envs.goal_spec import GoalSpec
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class Learner(Protocol):
+    """An agent: its update, the policy it acts with, and its state."""
+
+    normaliser: Normaliser
+
+    def refresh(self) -> None:
+        """Take over the normaliser's statistics; called when rows were added to it."""
+        ...
+
+    def update(self, batch: Batch) -> dict[str, float]:
+        """One gradient step; returns the losses and what else is worth a curve."""
+        ...
+
+    def policy(self) -> Policy:
+        """A copy of the actor to act with, which later updates do not touch."""
+        ...
+
+    def modules(self) -> Mapping[str, nn.Module]:
+        """Networks by name."""
+        ...
+
+    def optimisers(self) -> Mapping[str, torch.optim.Optimizer]:
+        """Optimisers by name."""
+        ...
+
+
+def make_learner(config: AgentConfig, spec: GoalSpec, normaliser: Normaliser, run_seed: int) -> "Learner":
+    """The agent that belongs to the config."""
+    from regoal.agent.ddpg import DDPG
+    from regoal.agent.sac import SAC
+
+    match config:
+        case DDPGConfig():
+            return DDPG(config, spec, normaliser, run_seed)
+        case SACConfig():
+            return SAC(config, spec, normaliser, run_seed)
+
+
+def policy_of(
+    actor: MLP, spec: GoalSpec, normaliser: Normaliser, head: Any, exploration: Exploration
+) -> Policy:
+    """A numpy copy of an actor."""
+    return Policy(
+        weights=tuple(layer.weight.detach().numpy().copy() for layer in actor.layers),  # type: ignore[operator]
+        biases=tuple(layer.bias.detach().numpy().copy() for layer in actor.layers),  # type: ignore[operator]
+        mean=normaliser.mean,
+        std=normaliser.std,
+        clip=normaliser.clip,
+        head=head,
+        exploration=exploration,
+        observation_size=spec.observation_size,
+        action_low=np.asarray(spec.action_low, np.float32),
+        action_high=np.asarray(spec.action_high, np.float32),
+    )
+
+
+def state_of(learner: Learner) -> Arrays:
+    """All arrays that a learner needs to go on: weights, optimiser moments, statistics."""
+    arrays: Arrays = {f"normaliser.{key}": value for key, value in learner.normaliser.state().items()}
+    for name, module in learner.modules().items():
+        for key, tensor in module.state_dict().items():
+            arrays[f"{name}.{key}"] = tensor.detach().numpy().copy()
+    for name, optimiser in learner.optimisers().items():
+        for index, slots in optimiser.state_dict()["state"].items():
+            for key, tensor in slots.items():
+                arrays[f"{name}.{index}.{key}"] = tensor.detach().numpy().copy()
+    return arrays
+
+
+def load_state(learner: Learner, arrays: Arrays) -> None:
+    """Take over the arrays of `state_of`; the learner must have been built with the same settings."""
+    prefix = "normaliser."
+    learner.normaliser.load_state(
+        {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
+    )
+    for name, module in learner.modules().items():
+        module.load_state_dict(
+            {key: torch.from_numpy(arrays[f"{name}.{key}"].copy()) for key in module.state_dict()}
+        )
+    for name, optimiser in learner.optimisers().items():
+        state = optimiser.state_dict()
+        state["state"] = {
+            index: {
+                key: torch.from_numpy(arrays[f"{name}.{index}.{key}"].copy())
+                for key in ("step", "exp_avg", "exp_avg_sq")
+            }
+            for index in range(len(state["param_groups"][0]["params"]))
+            if f"{name}.{index}.step" in arrays  # none before the first update
+        }
+        optimiser.load_state_dict(state)
+    learner.refresh()

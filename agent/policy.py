@@ -1,0 +1,129 @@
+"""A trained policy in numpy: what rollouts act with, and what users load without env or torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regoal.errors import BadInput
+
+Floats = NDArray[np.float32]
+LOG_STD_RANGE = (-5.0, 2.0)  # of the Gaussian's log standard deviation
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """How a deterministic policy explores (Andrychowicz 2017, appendix A).
+
+    Attributes:
+        noise_std: of Gaussian noise on the action, in units of half the action range.
+        random_share: share of actions drawn uniformly instead.
+    """
+
+    noise_std: float = 0.0
+    random_share: float = 0.0
+
+
+@dataclass(frozen=True)
+class Policy:
+    """An actor network, its input statistics and the action box it serves.
+
+    Attributes:
+        weights: one (outputs, inputs) matrix a layer; hidden layers are ReLU.
+        biases: one (outputs,) vector a layer.
+        mean, std: (observation_size + goal_size,) statistics of the input.
+        clip: normalised inputs are cut off at this many standard deviations.
+        head: "deterministic": tanh of the outputs; "gaussian": the first half is the mean, the second
+            the log standard deviation, squashed by tanh.
+        exploration: for a deterministic head.
+        observation_size: where the goal begins in the input.
+        action_low, action_high: (action_size,) bounds in the env's units.
+    """
+
+    weights: tuple[Floats, ...]
+    biases: tuple[Floats, ...]
+    mean: Floats
+    std: Floats
+    clip: float
+    head: Literal["deterministic", "gaussian"]
+    exploration: Exploration
+    observation_size: int
+    action_low: Floats
+    action_high: Floats
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Policy":
+        """Load the newest checkpoint of a run folder; no env is built and no code is run from it.
+
+        Raises:
+            BadInput: no run, or no checkpoint in it that is whole.
+        """
+        from regoal.agent.checkpoints import newest_checkpoint
+
+        return newest_checkpoint(Path(path)).policy()
+
+    @property
+    def action_size(self) -> int:
+        """Length of an action."""
+        return len(self.action_low)
+
+    def act(self, observation: Any, desired_goal: Any) -> Floats:
+        """The action without exploration, in the env's units.
+
+        Args:
+            observation: (observation_size,) or (n, observation_size).
+            desired_goal: (goal_size,) or (n, goal_size); one goal may serve all observations.
+
+        Returns:
+            (action_size,) or (n, action_size) float32, within the action box.
+
+        Raises:
+            BadInput: sizes do not fit.
+        """
+        observation, desired_goal = np.asarray(observation, np.float32), np.asarray(desired_goal, np.float32)
+        goal_size = len(self.mean) - self.observation_size
+        for name, value, size in (
+            ("observation", observation, self.observation_size),
+            ("desired_goal", desired_goal, goal_size),
+        ):
+            if value.ndim not in (1, 2) or value.shape[-1] != size:
+                raise BadInput(name, f"shape ({size},) or (n, {size})", str(value.shape))
+        leading = np.broadcast_shapes(observation.shape[:-1], desired_goal.shape[:-1])
+        inputs = np.concatenate(
+            [
+                np.broadcast_to(observation, (*leading, self.observation_size)),
+                np.broadcast_to(desired_goal, (*leading, goal_size)),
+            ],
+            axis=-1,
+        )
+        return self.to_env(self.mean_action(inputs))
+
+    def mean_action(self, inputs: Floats) -> Floats:
+        """Action in [-1, 1] for (..., observation_size + goal_size) inputs, without exploration."""
+        outputs = self._network(inputs)
+        action: Floats = np.tanh(outputs[..., : self.action_size])
+        return action
+
+    def explore(self, inputs: Floats, rng: np.random.Generator) -> Floats:
+        """Action in [-1, 1] with exploration, for one input (observation_size + goal_size,)."""
+        if self.head == "gaussian":
+            mean, log_std = np.split(self._network(inputs), 2)
+            noise = rng.standard_normal(self.action_size, np.float32)
+            return np.tanh(mean + np.exp(np.clip(log_std, *LOG_STD_RANGE)) * noise)
+        if rng.random() < self.exploration.random_share:
+            return rng.uniform(-1.0, 1.0, self.action_size).astype(np.float32)
+        noise = self.exploration.noise_std * rng.standard_normal(self.action_size, np.float32)
+        return np.clip(self.mean_action(inputs) + noise, -1.0, 1.0)
+
+    def to_env(self, action: Floats) -> Floats:
+        """From [-1, 1] to the env's units."""
+        scaled = self.action_low + (action + 1.0) * (0.5 * (self.action_high - self.action_low))
+        return np.clip(scaled, self.action_low, self.action_high).astype(np.float32)
+
+    def _network(self, inputs: Floats) -> Floats:
+        hidden = np.clip((inputs - self.mean) / self.std, -self.clip, self.clip)
+        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
+            hidden = np.maximum(hidden @ weight.T + bias, 0.0)
+        return np.asarray(hidden @ self.weights[-1].T + self.biases[-1], np.float32)

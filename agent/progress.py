@@ -1,0 +1,54 @@
+"""Showing how far a run is: a bar on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from types import TracebackType
+
+
+class Progress:
+    """Counts env steps up to `total`; the success shown is that of the last evaluation.
+
+    Args:
+        total: env steps of the run.
+        label: what is running, shown in front.
+    """
+
+    def __init__(self, total: int, label: str) -> None:
+        self._total, self._label = total, label
+        self._steps, self._success = 0, float("nan")
+        self._began = time.monotonic()
+        self._bar = None
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=total, desc=label, unit="step", dynamic_ncols=True)
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def advance(self, steps: int) -> None:
+        """So many env steps more."""
+        self._steps += steps
+        if self._bar is not None:
+            self._bar.update(steps)
+
+    def evaluated(self, success: float) -> None:
+        """An evaluation came out."""
+        self._success = success
+        if self._bar is not None:
+            self._bar.set_postfix(success=f"{success:.2f}")
+            return
+        elapsed = time.monotonic() - self._began
+        speed = self._steps / max(elapsed, 1e-9)
+        left = f", {speed:.0f} steps/s, {(self._total - self._steps) / speed:.0f} s left" if speed else ""
+        print(
+            f"{self._label}: {self._steps}/{self._total} steps, success {success:.2f}{left}",
+            file=sys.stderr,
+            flush=True,
+        )

@@ -1,0 +1,116 @@
+"""Playing whole episodes; imports no torch, so that worker processes stay small."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from regoal.agent.policy import Policy
+from regoal.agent.seeding import Stream, env_seed, generator
+from regoal.buffers.episode import Episode
+from regoal.envs.contract import check_observation
+from regoal.envs.goal_spec import GoalSpec
+from regoal.envs.make import Env
+from regoal.errors import EnvFault
+
+
+def collect(env: Env, spec: GoalSpec, policy: Policy, run_seed: int, indices: Iterable[int]) -> list[Episode]:
+    """Play training episodes with exploration; episode i has the same seeds in every process."""
+    return [
+        play(
+            env,
+            spec,
+            policy,
+            seed=env_seed(run_seed, Stream.ENV, index),
+            exploration=generator(run_seed, Stream.EXPLORATION, index),
+            index=index,
+        )
+        for index in indices
+    ]
+
+
+def play(
+    env: Env,
+    spec: GoalSpec,
+    policy: Policy,
+    *,
+    seed: int,
+    exploration: np.random.Generator | None = None,
+    index: int = 0,
+) -> Episode:
+    """Play one episode to its end.
+
+    Args:
+        env: the env; it is reset with `seed`.
+        spec: its goal spec.
+        policy: acts; without exploration where no generator is given.
+        seed: for `env.reset`.
+        exploration: generator of the exploration noise.
+        index: number of the episode, for messages and for the record.
+
+    Raises:
+        EnvFault: the env raised, left out a key, or returned what is not finite.
+    """
+    sizes = (spec.observation_size, spec.goal_size)
+    observations, achieved, actions, rewards, successes = [], [], [], [], []
+    terminated = truncated = False
+    step = 0
+    when = f"reset of episode {index}"
+    try:
+        observation, info = env.reset(seed=seed)
+        check_observation(env, observation, sizes, when)
+        shift = str(info.get("shift", ""))
+        desired = np.array(observation["desired_goal"])
+        while not (terminated or truncated):
+            observations.append(np.array(observation["observation"]))
+            achieved.append(np.array(observation["achieved_goal"]))
+            inputs = np.concatenate([observation["observation"], desired]).astype(np.float32)
+            action = policy.explore(inputs, exploration) if exploration else policy.mean_action(inputs)
+            when = f"step {step} of episode {index}"
+            observation, reward, terminated, truncated, info = env.step(policy.to_env(action))
+            check_observation(env, observation, sizes, when)
+            _check_step(spec, desired, observation["desired_goal"], reward, info, when)
+            actions.append(action)
+            rewards.append(reward)
+            successes.append(bool(info[spec.success_key]))
+            step += 1
+    except EnvFault:
+        raise
+    except Exception as error:
+        raise EnvFault(
+            f"{spec.recipe.env_id} at {when}",
+            "a reset or step that returns",
+            f"{type(error).__name__}: {error}",
+            "The fault is inside the env.",
+        ) from error
+    observations.append(np.array(observation["observation"]))
+    achieved.append(np.array(observation["achieved_goal"]))
+    return Episode(
+        observation=np.stack(observations),
+        achieved_goal=np.stack(achieved),
+        desired_goal=desired,
+        action=np.stack(actions),
+        reward=np.asarray(rewards, np.float32),
+        terminated=bool(terminated),
+        success=np.asarray(successes, np.bool_),
+        index=index,
+        shift=shift,
+    )
+
+
+def _check_step(
+    spec: GoalSpec, desired: object, desired_now: object, reward: object, info: dict[str, object], when: str
+) -> None:
+    env_id = spec.recipe.env_id
+    if not np.isfinite(np.asarray(reward, np.float64)):
+        raise EnvFault(f"{env_id} reward at {when}", "a finite number", str(reward))
+    if spec.success_key not in info:
+        raise EnvFault(
+            f"{env_id} info at {when}", f"the key {spec.success_key!r}", ", ".join(info) or "no keys"
+        )
+    if not np.array_equal(np.asarray(desired), np.asarray(desired_now)):
+        raise EnvFault(
+            f"{env_id} 'desired_goal' at {when}",
+            f"the goal of the reset, {desired}",
+            str(desired_now),
+            "A goal must stay for the whole episode.",
+        )

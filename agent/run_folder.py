@@ -1,0 +1,144 @@
+"""A run is a folder: settings, versions, command line, metrics, episodes, curves, checkpoints."""
+
+import csv
+import shlex
+import sys
+import tomllib
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import tomli_w
+
+from regoal.agent.config import TrainConfig
+from regoal.agent.settings import from_toml, to_toml
+from regoal.buffers.episode import Episode
+from regoal.errors import BadInput
+
+PACKAGES = ("regoal", "torch", "numpy", "mujoco", "gymnasium", "gymnasium-robotics")
+
+# metrics.csv column -> TensorBoard tag; the tags are those of Stable-Baselines3, so that curves overlay.
+TAGS = {
+    "success": "eval/success_rate",
+    "success_any": "eval/success_any_rate",
+    "return": "eval/mean_reward",
+    "episode_length": "eval/mean_ep_length",
+    "rollout_success": "rollout/success_rate",
+    "rollout_return": "rollout/ep_rew_mean",
+    "rollout_length": "rollout/ep_len_mean",
+    "critic_loss": "train/critic_loss",
+    "actor_loss": "train/actor_loss",
+    "q_mean": "train/q_mean",
+    "action_square": "train/action_square",
+    "alpha": "train/ent_coef",
+    "entropy": "train/entropy",
+    "gradient_steps": "train/n_updates",
+    "episodes": "time/episodes",
+    "wall_env_steps_per_second": "time/fps",
+    "wall_seconds": "time/time_elapsed",
+}
+
+
+def create_run_folder(config: TrainConfig) -> Path:
+    """Make the folder and write config.toml and run.toml.
+
+    Raises:
+        BadInput: something is there already.
+    """
+    path = Path(config.out)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise BadInput("out", "a folder that does not exist yet", str(path), "Runs are never overwritten.")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput("out", "a folder that can be made", f"{path} ({error})") from error
+    (path / "config.toml").write_text(tomli_w.dumps(to_toml(config)))
+    run = {"command": shlex.join(sys.argv), "python": sys.version.split()[0], "versions": versions()}
+    (path / "run.toml").write_text(tomli_w.dumps(run))
+    return path
+
+
+def read_config(run: str | Path) -> TrainConfig:
+    """The settings of a run.
+
+    Raises:
+        BadInput: it is no run folder, or its config.toml is not of this version.
+    """
+    path = Path(run) / "config.toml"
+    try:
+        values = tomllib.loads(path.read_text())
+    except FileNotFoundError as error:
+        below = sorted(str(found.parent) for found in Path(run).glob("*/config.toml"))[:10]
+        hint = f"Did you mean {' or '.join(below)}?" if below else "It is the --out of `regoal train`."
+        raise BadInput("run", "a run folder", str(run), hint) from error
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise BadInput(str(path), "a readable TOML file", str(error)) from error
+    return from_toml(values)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what numbers depend on."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+class RunLog:
+    """Writes metrics.csv, episodes.csv and TensorBoard events of one run.
+
+    Wall-clock columns begin with `wall_`; all others are the same for the same command.
+    """
+
+    def __init__(self, path: Path, columns: list[str]) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._metrics_file = (path / "metrics.csv").open("w", newline="")
+        self._metrics = csv.DictWriter(self._metrics_file, columns, lineterminator="\n")
+        self._metrics.writeheader()
+        self._episodes_file = (path / "episodes.csv").open("w", newline="")
+        self._episodes = csv.writer(self._episodes_file, lineterminator="\n")
+        self._episodes.writerow(
+            ["episode", "env_steps", "length", "return", "success", "success_any", "shift"]
+        )
+        self._events = SummaryWriter(str(path))
+
+    def __enter__(self) -> "RunLog":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._metrics_file.close()
+        self._episodes_file.close()
+        self._events.close()
+
+    def episode(self, episode: Episode, env_steps: int) -> None:
+        """One training episode; `env_steps` counts up to its end."""
+        self._episodes.writerow(
+            [
+                episode.index,
+                env_steps,
+                len(episode),
+                f"{float(episode.reward.sum()):.6g}",
+                int(episode.success[-1]),
+                int(episode.success.any()),
+                episode.shift,
+            ]
+        )
+
+    def evaluation(self, row: Mapping[str, Any]) -> None:
+        """One row of metrics."""
+        shown = {key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()}
+        self._metrics.writerow(shown)
+        self._metrics_file.flush()
+        self._episodes_file.flush()
+        for key, tag in TAGS.items():
+            if row.get(key) not in (None, ""):
+                self._events.add_scalar(tag, row[key], row["env_steps"])
+        self._events.flush()

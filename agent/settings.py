@@ -1,0 +1,151 @@
+"""Settings by dotted name, from text or from TOML: typed, with a did-you-mean for what does not exist."""
+
+import ast
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from regoal.agent.config import MODES, NORMALISER_MODES, TrainConfig, agent_config
+from regoal.errors import BadInput, did_you_mean
+
+
+def set_field(config: Any, name: str, text: str) -> Any:
+    """A copy of a config with one field, `lr` or `agent.lr`, set from text.
+
+    Raises:
+        BadInput: no such field, or the text is not of its type.
+    """
+    head, _, rest = name.partition(".")
+    fields = {f.name for f in dataclasses.fields(config)}
+    if head not in fields:
+        nested = (
+            {f"agent.{f.name}" for f in dataclasses.fields(config.agent)}
+            if hasattr(config, "agent")
+            else set()
+        )
+        raise BadInput("--set", "a setting that exists", repr(name), did_you_mean(name, fields | nested))
+    value = getattr(config, head)
+    if rest:
+        if not dataclasses.is_dataclass(value):
+            raise BadInput("--set", f"a plain setting {head!r}", repr(name), "It has no parts.")
+        return dataclasses.replace(config, **{head: set_field(value, rest, text)})
+    if dataclasses.is_dataclass(value):
+        raise BadInput("--set", f"one of its parts, {head}.NAME", repr(name))
+    return dataclasses.replace(config, **{head: typed(_annotation(config, head), _literal(text), name)})
+
+
+def to_toml(config: TrainConfig) -> dict[str, Any]:
+    """Plain values for a TOML file."""
+    values = dataclasses.asdict(config)
+    values["agent"] = {"name": config.agent.name} | {
+        key: list(value) if isinstance(value, tuple) else value for key, value in values["agent"].items()
+    }
+    return values
+
+
+def from_toml(values: Mapping[str, Any]) -> TrainConfig:
+    """The config of a TOML file.
+
+    Raises:
+        BadInput: an unknown key, a missing one, or a value of the wrong type.
+    """
+    plain = dict(values)
+    agent_values = dict(plain.pop("agent", {}))
+    agent = agent_config(str(agent_values.pop("name", "ddpg")))
+    agent = dataclasses.replace(agent, **_typed_fields(type(agent), agent_values, "agent."))
+    fields = _typed_fields(TrainConfig, plain, "")
+    for required in ("env", "out"):
+        if required not in fields:
+            raise BadInput("config", f"the key {required!r}", ", ".join(fields) or "nothing")
+    return TrainConfig(agent=agent, **fields)
+
+
+def validate(config: TrainConfig) -> None:
+    """Refuse values that cannot work, before anything is built.
+
+    Raises:
+        BadInput: naming the field.
+    """
+    agent = config.agent
+    _require("steps", config.steps, config.steps > 0, "more than 0")
+    _require("seed", config.seed, config.seed >= 0, "0 or more")
+    _require("n_sampled_goal", config.n_sampled_goal, config.n_sampled_goal >= 0, "0 or more")
+    for name in (
+        "block_episodes",
+        "eval_interval",
+        "eval_episodes",
+        "checkpoint_interval",
+        "threads",
+        "capacity",
+    ):
+        _require(name, getattr(config, name), getattr(config, name) >= 1, "1 or more")
+    _require("learning_starts", config.learning_starts, config.learning_starts >= 0, "0 or more")
+    for name in ("lr", "updates_per_step"):
+        _require(f"agent.{name}", getattr(agent, name), getattr(agent, name) > 0, "more than 0")
+    _require("agent.gamma", agent.gamma, 0 <= agent.gamma < 1, "in [0, 1)")
+    _require("agent.tau", agent.tau, 0 < agent.tau <= 1, "in (0, 1]")
+    for name in ("batch_size", "n_critics"):
+        _require(f"agent.{name}", getattr(agent, name), getattr(agent, name) >= 1, "1 or more")
+    _require(
+        "agent.hidden", agent.hidden, bool(agent.hidden) and min(agent.hidden) >= 1, "widths of 1 or more"
+    )
+    for name, value, known in (
+        ("mode", config.mode, MODES),
+        ("normaliser", config.normaliser, NORMALISER_MODES),
+    ):
+        if value not in known:
+            raise BadInput(name, f"one of {', '.join(known)}", repr(value), did_you_mean(value, known))
+    if bool(config.source) == (config.mode == "scratch"):
+        got = f"mode {config.mode!r} " + (
+            f"with source {config.source!r}" if config.source else "without one"
+        )
+        raise BadInput("mode", "a source for every mode but scratch, and none for scratch", got)
+
+
+def typed(kind: Any, value: Any, name: str) -> Any:
+    """The value as the type, if it is one: no guessing beyond int for float and list for tuple."""
+    origin = typing.get_origin(kind)
+    if origin is tuple and isinstance(value, list | tuple | int):
+        inner = typing.get_args(kind)[0]
+        return tuple(typed(inner, item, name) for item in (value if not isinstance(value, int) else (value,)))
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if kind is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if kind is str and isinstance(value, int | float):
+        return str(value)
+    expected = origin or kind
+    if isinstance(value, expected) and not (kind is int and isinstance(value, bool)):
+        return value
+    shown = getattr(kind, "__name__", str(kind)) if not isinstance(kind, types.GenericAlias) else str(kind)
+    raise BadInput(name, f"a value of type {shown}", repr(value))
+
+
+def _typed_fields(kind: type, values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    known = {f.name for f in dataclasses.fields(kind)}
+    hints = typing.get_type_hints(kind)
+    for key in values:
+        if key not in known:
+            raise BadInput("config", "a setting that exists", repr(prefix + key), did_you_mean(key, known))
+    return {key: typed(hints[key], value, prefix + key) for key, value in values.items()}
+
+
+def _annotation(config: Any, name: str) -> Any:
+    return typing.get_type_hints(type(config))[name]
+
+
+def _literal(text: str) -> Any:
+    """A number, a bool, a tuple, or else the text itself; `literal_eval` runs no code."""
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _require(name: str, value: Any, fine: bool, expected: str) -> None:
+    if not fine:
+        raise BadInput(name, expected, repr(value))

@@ -1,0 +1,239 @@
+"""The training loop: collect a block of whole episodes, learn from all so far, evaluate now and then.
+
+Block n is collected with the weights as they were before the updates on block n - 1. That costs one block
+of delay and lets collection and updates run side by side, with the same numbers as one after the other.
+"""
+
+import sys
+import time
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from regoal.agent.checkpoints import save_checkpoint
+from regoal.agent.config import TrainConfig
+from regoal.agent.evaluation import evaluate
+from regoal.agent.interrupts import Stopped, StopRequest
+from regoal.agent.learner import make_learner, state_of
+from regoal.agent.normaliser import Normaliser
+from regoal.agent.policy import Policy
+from regoal.agent.progress import Progress
+from regoal.agent.rollout import collect
+from regoal.agent.run_folder import RunLog, create_run_folder
+from regoal.agent.seeding import Stream, generator
+from regoal.agent.settings import validate
+from regoal.agent.source import load_source
+from regoal.buffers.episode import Episode
+from regoal.buffers.hindsight import HindsightBuffer, buffer_bytes
+from regoal.envs.check import require_contract
+from regoal.envs.goal_spec import GoalSpec
+from regoal.envs.make import Env, EnvRecipe
+from regoal.envs.shift import Shift
+from regoal.errors import EnvFault
+
+UPDATE_COLUMNS = {
+    "ddpg": ["critic_loss", "q_mean", "actor_loss", "action_square"],
+    "sac": ["critic_loss", "q_mean", "actor_loss", "alpha", "entropy"],
+}
+COLUMNS = [
+    "env_steps",
+    "gradient_steps",
+    "episodes",
+    "success",
+    "success_any",
+    "return",
+    "episode_length",
+    "eval_episodes",
+    "rollout_success",
+    "rollout_return",
+    "rollout_length",
+]
+WALL_COLUMNS = ["wall_seconds", "wall_env_steps_per_second"]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run ended with.
+
+    Attributes:
+        path: the run folder.
+        success: success of the last evaluation.
+        env_steps: env steps collected.
+        gradient_steps: updates made.
+    """
+
+    path: Path
+    success: float
+    env_steps: int
+    gradient_steps: int
+
+
+def train(config: TrainConfig) -> RunResult:
+    """Train an agent, from scratch or from the weights of `config.source`.
+
+    Raises:
+        BadInput: a setting or the env cannot work; nothing was written.
+        EnvFault: the env broke its contract while running; the run folder holds what was learned.
+        Stopped: Ctrl-C; the run folder holds what was learned.
+    """
+    validate(config)
+    torch.set_num_threads(config.threads)
+    shift = str(Shift.parse(config.shift))
+    spec = require_contract(EnvRecipe(config.env, shift, config.env_kwargs))
+    try:
+        training = Training(config, spec)
+        with StopRequest() as stop:
+            return training.run(stop)
+    finally:
+        spec.close()
+
+
+class Training:
+    """One run from its first block to its last; refuses bad settings before anything is written."""
+
+    def __init__(self, config: TrainConfig, spec: GoalSpec) -> None:
+        self.config, self.spec = config, spec
+        mode = config.normaliser if config.source else "continue"
+        self.normaliser = Normaliser(spec.observation_size, spec.goal_size, mode)
+        self.learner = make_learner(config.agent, spec, self.normaliser, config.seed)
+        if config.source:
+            load_source(self.learner, spec, config)
+        # A run never holds more than it collects.
+        most = config.steps + config.block_episodes * spec.max_episode_steps
+        self.buffer = HindsightBuffer(
+            spec,
+            max(min(config.capacity, most), spec.max_episode_steps),
+            strategy=config.relabel,
+            n_sampled_goal=config.n_sampled_goal,
+            seed=generator(config.seed, Stream.REPLAY),
+        )
+        self.env_steps = self.gradient_steps = self.episodes = 0
+        self.success = float("nan")
+        self._steps_seen, self._updates_owed = 0, 0.0
+        self._since_evaluation: dict[str, list[float]] = defaultdict(list)
+
+    def run(self, stop: StopRequest) -> RunResult:
+        """Collect, learn and evaluate until the steps are spent or a stop is asked for."""
+        config = self.config
+        self.path = create_run_folder(config)
+        self._announce()
+        self._began = time.monotonic()
+        env, eval_env = self.spec.recipe.build(), self.spec.recipe.build()
+        columns = COLUMNS + UPDATE_COLUMNS[config.agent.name] + WALL_COLUMNS
+        try:
+            with (
+                RunLog(self.path, columns) as self._log,
+                Progress(config.steps, config.out) as self._progress,
+            ):
+                self._evaluate(eval_env)
+                acting = self.learner.policy()
+                while self.env_steps < config.steps and not stop.requested:
+                    before = self.env_steps
+                    self._add(self._collect(env, acting))
+                    acting = self.learner.policy()
+                    self._update()
+                    ended = self.env_steps >= config.steps
+                    if ended or self._passed(config.eval_interval, before):
+                        self._evaluate(eval_env)
+                    if not ended and self._passed(config.checkpoint_interval, before):
+                        self._save()
+        except EnvFault:
+            self._save()
+            raise
+        finally:
+            env.close()
+            eval_env.close()
+        self._save()
+        if stop.requested:
+            raise Stopped(str(self.path))
+        return RunResult(self.path, self.success, self.env_steps, self.gradient_steps)
+
+    def _collect(self, env: Env, acting: Policy) -> list[Episode]:
+        indices = range(self.episodes, self.episodes + self.config.block_episodes)
+        return collect(env, self.spec, acting, self.config.seed, indices)
+
+    def _add(self, episodes: list[Episode]) -> None:
+        for episode in episodes:
+            self.buffer.add_episode(episode)
+            self.env_steps += len(episode)
+            self.episodes += 1
+            self._log.episode(episode, self.env_steps)
+            self._note("rollout_success", float(episode.success[-1]))
+            self._note("rollout_return", float(episode.reward.sum()))
+            self._note("rollout_length", float(len(episode)))
+            self.normaliser.update(episode.observation, self._goals_fed(episode))
+            self._progress.advance(len(episode))
+        self.learner.refresh()
+
+    def _goals_fed(self, episode: Episode) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+        """Goals as the networks will see them: the real one and, with hindsight, those achieved."""
+        desired = np.broadcast_to(episode.desired_goal, (len(episode), self.spec.goal_size))
+        return np.concatenate([desired, episode.achieved_goal[1:]]) if self.buffer.relabels else desired
+
+    def _update(self) -> None:
+        """The updates that the steps collected since the last time have earned."""
+        agent = self.config.agent
+        fresh, self._steps_seen = self.env_steps - self._steps_seen, self.env_steps
+        if self.env_steps > self.config.learning_starts:
+            self._updates_owed += fresh * agent.updates_per_step
+        while self._updates_owed >= 1:
+            self._updates_owed -= 1
+            for name, value in self.learner.update(self.buffer.sample(agent.batch_size)).items():
+                self._note(name, value)
+            self.gradient_steps += 1
+
+    def _note(self, name: str, value: float) -> None:
+        self._since_evaluation[name].append(value)
+
+    def _passed(self, interval: int, before: int) -> bool:
+        """Whether the last block reached another multiple of the interval."""
+        return self.env_steps // interval > before // interval
+
+    def _evaluate(self, env: Env) -> None:
+        config = self.config
+        found = evaluate(
+            env,
+            self.spec,
+            self.learner.policy(),
+            episodes=config.eval_episodes,
+            seed=config.seed,
+        )
+        self.success = found.success
+        means = {name: float(np.mean(values)) for name, values in self._since_evaluation.items()}
+        self._since_evaluation.clear()
+        seconds = time.monotonic() - self._began
+        self._log.evaluation(
+            {
+                "env_steps": self.env_steps,
+                "gradient_steps": self.gradient_steps,
+                "episodes": self.episodes,
+                "success": found.success,
+                "success_any": found.success_any,
+                "return": found.mean_return,
+                "episode_length": found.mean_length,
+                "eval_episodes": found.episodes,
+                "wall_seconds": seconds,
+                "wall_env_steps_per_second": self.env_steps / max(seconds, 1e-9),
+            }
+            | means
+        )
+        self._progress.evaluated(found.success)
+
+    def _save(self) -> None:
+        counters = {
+            "env_steps": self.env_steps,
+            "gradient_steps": self.gradient_steps,
+            "episodes": self.episodes,
+        }
+        save_checkpoint(self.path, self.learner.policy(), state_of(self.learner), counters)
+
+    def _announce(self) -> None:
+        megabytes = buffer_bytes(self.spec, self.buffer.capacity) / 1e6
+        print(
+            f"{self.path}: replay buffer holds {self.buffer.capacity:,} transitions, "
+            f"{megabytes:.1f} MB when full",
+            file=sys.stderr,
+        )

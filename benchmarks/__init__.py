@@ -1,0 +1,1 @@
+"""Experiments: many runs at once, statistics, plots, videos, the demo."""

@@ -1,0 +1,51 @@
+"""Many independent runs on the cores of this machine, one process each."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from multiprocessing import get_context
+from typing import TypeVar
+
+from regoal.agent.interrupts import StopRequest
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def run_all(
+    function: Callable[[Item], Result], items: Sequence[Item], jobs: int
+) -> list[Result | BaseException]:
+    """Call a module-level function on every item, at most `jobs` at a time, each in a fresh process.
+
+    A call that fails does not stop the others: its exception stands in its place. After Ctrl-C, which
+    every process receives, no further call is begun and those that run are waited for.
+    """
+    results: dict[int, Result | BaseException] = {}
+    waiting = list(range(len(items)))
+    running: dict[Future[Result], int] = {}
+    # Runs are single-threaded: more threads than cores would only get in each other's way.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    with (
+        StopRequest() as stop,
+        ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool,
+    ):
+        while waiting or running:
+            while waiting and len(running) < jobs and not stop.requested:
+                index = waiting.pop(0)
+                running[pool.submit(function, items[index])] = index
+            if not running:
+                break
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                index = running.pop(future)
+                error = future.exception()
+                if error is not None:
+                    print(f"{items[index]}: {error}", file=sys.stderr)
+                results[index] = error if error is not None else future.result()
+    skipped = KeyboardInterrupt("not begun")
+    return [results.get(index, skipped) for index in range(len(items))]
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

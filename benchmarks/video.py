@@ -1,0 +1,74 @@
+"""Frames of episodes, as a video or as a strip of pictures."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regoal.agent.policy import Policy
+from regoal.agent.seeding import Stream, env_seed
+from regoal.envs.make import EnvRecipe
+from regoal.errors import BadInput
+from regoal.rendering import working_gl
+
+Frame = NDArray[np.uint8]
+
+
+def require_rendering() -> None:
+    """Choose a MuJoCo backend that renders here; call it before anything imports mujoco.
+
+    Raises:
+        BadInput: nothing can be rendered, with what to install.
+    """
+    if working_gl() is None:
+        raise BadInput(
+            "rendering",
+            "a working MuJoCo backend (EGL, OSMesa or a display)",
+            "none",
+            "On Debian or Ubuntu: apt install libegl1 libgl1-mesa-dri; `regoal doctor` shows more.",
+        )
+
+
+def record(recipe: EnvRecipe, policy: Policy, *, episodes: int, seed: int) -> list[Frame]:
+    """Frames (height, width, 3) of evaluation episodes played without exploration."""
+    env = recipe.build(render_mode="rgb_array")
+    frames = []
+    try:
+        for index in range(episodes):
+            observation, _ = env.reset(seed=env_seed(seed, Stream.EVALUATION, index))
+            frames.append(_frame(env.render()))
+            ended = False
+            while not ended:
+                action = policy.act(observation["observation"], observation["desired_goal"])
+                observation, _, terminated, truncated, _ = env.step(action)
+                frames.append(_frame(env.render()))
+                ended = bool(terminated or truncated)
+    finally:
+        env.close()
+    return frames
+
+
+def write_video(path: Path, frames: list[Frame], fps: int = 25) -> None:
+    """Write an mp4 (H.264).
+
+    Raises:
+        BadInput: the extra `video` is not installed.
+    """
+    try:
+        import imageio.v2 as imageio
+        import imageio_ffmpeg  # noqa: F401  (the writer imageio looks for)
+    except ImportError as error:
+        raise BadInput(
+            "video", "imageio and imageio-ffmpeg", str(error), "Run: pip install 'regoal[video]'."
+        ) from error
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with imageio.get_writer(path, fps=fps, macro_block_size=8) as writer:
+        for frame in frames:
+            writer.append_data(frame)
+
+
+def _frame(picture: Any) -> Frame:
+    if picture is None:
+        raise BadInput("render", "a picture from env.render()", "None", "The env must offer rgb_array.")
+    return np.asarray(picture, np.uint8)

@@ -1,0 +1,187 @@
+"""The hindsight experience replay buffer (Andrychowicz 2017): stores what happened, relabels when sampled."""
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from regoal.buffers.batch import Batch
+from regoal.buffers.episode import Array, Episode
+from regoal.buffers.storage import EpisodeStorage, Ints, Transitions, bytes_needed
+from regoal.buffers.strategies import STRATEGIES, Strategy, strategy_named
+from regoal.errors import BadInput, EnvFault
+
+
+class GoalScorer(Protocol):
+    """What the buffer needs of a goal spec: sizes, and scores of pairs of goals."""
+
+    @property
+    def observation_size(self) -> int: ...
+    @property
+    def goal_size(self) -> int: ...
+    @property
+    def action_size(self) -> int: ...
+    @property
+    def max_episode_steps(self) -> int: ...
+    @property
+    def can_terminate(self) -> bool: ...
+    def reward(self, achieved_goal: Array, desired_goal: Array, /) -> NDArray[np.float32]: ...
+    def terminated(self, achieved_goal: Array, desired_goal: Array, /) -> NDArray[np.bool_]: ...
+
+
+def buffer_bytes(goal_spec: GoalScorer, capacity: int) -> int:
+    """Memory that a full buffer takes [bytes]."""
+    return bytes_needed(
+        capacity,
+        goal_spec.max_episode_steps,
+        goal_spec.observation_size,
+        goal_spec.goal_size,
+        goal_spec.action_size,
+    )
+
+
+class HindsightBuffer:
+    """Episodes in, relabelled batches out.
+
+    Rewards and termination are not stored: they follow from the goals, and the goal spec works them out
+    for the goals in the batch, relabelled or not. `add_episode` verifies that they do follow, so what is
+    learned from is what the env said. Fine-tuning in another env therefore only needs that env's spec.
+
+    Args:
+        goal_spec: scores pairs of goals and knows all sizes.
+        capacity: most transitions held; the oldest episodes leave first.
+        strategy: "future", "final", "episode", "random", "none", "module:function", or a function.
+        n_sampled_goal: hindsight goals for each real one: k / (k + 1) of a batch is relabelled.
+        seed: anything `numpy.random.default_rng` takes.
+    """
+
+    def __init__(
+        self,
+        goal_spec: GoalScorer,
+        capacity: int,
+        *,
+        strategy: str | Strategy = "future",
+        n_sampled_goal: int = 4,
+        seed: int | np.random.SeedSequence | np.random.Generator = 0,
+    ) -> None:
+        if n_sampled_goal < 0:
+            raise BadInput("n_sampled_goal", "0 or more", str(n_sampled_goal), "4 is usual.")
+        self.goal_spec = goal_spec
+        self._strategy = strategy_named(strategy) if isinstance(strategy, str) else strategy
+        self._trusted = self._strategy in STRATEGIES.values()
+        self._share = n_sampled_goal / (n_sampled_goal + 1) if self._strategy else 0.0
+        self._rng = np.random.default_rng(seed)
+        self._storage = EpisodeStorage(
+            capacity,
+            goal_spec.max_episode_steps,
+            goal_spec.observation_size,
+            goal_spec.goal_size,
+            goal_spec.action_size,
+        )
+
+    def __len__(self) -> int:
+        """Transitions held."""
+        return len(self._storage)
+
+    @property
+    def capacity(self) -> int:
+        """Most transitions held."""
+        return self._storage.capacity
+
+    @property
+    def relabels(self) -> bool:
+        """Whether any goal is replaced at all."""
+        return self._share > 0
+
+    def add_episode(self, episode: Episode) -> None:
+        """Store a finished episode.
+
+        Raises:
+            EnvFault: a reward or a termination is not what the env's own functions say of the goals.
+            BadInput: shapes do not fit, or the episode is longer than the env's time limit.
+        """
+        self._check_shapes(episode)
+        self._verify(episode)
+        self._storage.add(episode)
+
+    def sample(self, batch_size: int) -> Batch:
+        """Draw transitions uniformly, with replacement; k / (k + 1) of them get a hindsight goal."""
+        storage, rng = self._storage, self._rng
+        at = storage.draw(batch_size, rng)
+        row = at.first_row + at.t
+        next_achieved = storage.achieved_goal[row + 1]
+        desired = storage.desired_goal[at.episode]
+        # Rounded at random, so that the share is k / (k + 1) for every batch size.
+        n_relabelled = int(batch_size * self._share + rng.random()) if self.relabels else 0
+        if n_relabelled:
+            desired[:n_relabelled] = storage.achieved_goal[self._goal_rows(at.head(n_relabelled))]
+        return Batch(
+            observation=torch.from_numpy(storage.observation[row]),
+            next_observation=torch.from_numpy(storage.observation[row + 1]),
+            desired_goal=torch.from_numpy(desired),
+            action=torch.from_numpy(storage.action[row]),
+            reward=torch.from_numpy(self.goal_spec.reward(next_achieved, desired)),
+            terminated=torch.from_numpy(self.goal_spec.terminated(next_achieved, desired)),
+            n_relabelled=n_relabelled,
+        )
+
+    def _goal_rows(self, at: Transitions) -> Ints:
+        assert self._strategy is not None
+        rows = self._strategy(at, self._rng)
+        if not self._trusted:
+            rows = np.asarray(rows)
+            whole = np.issubdtype(rows.dtype, np.integer) and rows.shape == at.t.shape
+            if not whole or rows.min() < 0 or rows.max() >= len(self._storage.achieved_goal):
+                raise BadInput(
+                    "relabel",
+                    f"({len(at)},) integer rows of the buffer from the strategy",
+                    f"{rows.dtype} of shape {rows.shape}"
+                    + (f", {rows.min()} to {rows.max()}" if whole else ""),
+                    "Return at.first_row + a position in 1..at.length.",
+                )
+        return rows
+
+    def _check_shapes(self, episode: Episode) -> None:
+        spec, length = self.goal_spec, len(episode)
+        expected = {
+            "observation": (length + 1, spec.observation_size),
+            "achieved_goal": (length + 1, spec.goal_size),
+            "desired_goal": (spec.goal_size,),
+            "action": (length, spec.action_size),
+            "reward": (length,),
+        }
+        for name, shape in expected.items():
+            value = np.asarray(getattr(episode, name))
+            if value.shape != shape:
+                raise BadInput(f"episode.{name}", f"shape {shape}", f"shape {value.shape}")
+            if not np.isfinite(value).all():
+                raise EnvFault(f"episode.{name}", "finite numbers", "NaN or infinity", "It was not stored.")
+
+    def _verify(self, episode: Episode) -> None:
+        """Hindsight is only right where reward and termination follow from the goals: see that they do."""
+        where = f"{getattr(getattr(self.goal_spec, 'recipe', None), 'env_id', 'env')} episode {episode.index}"
+        achieved = episode.achieved_goal[1:]
+        desired = np.broadcast_to(episode.desired_goal, achieved.shape)
+        reward = self.goal_spec.reward(achieved, desired)
+        wrong = np.flatnonzero(~np.isclose(reward, episode.reward, rtol=1e-5, atol=1e-6))
+        if len(wrong):
+            raise EnvFault(
+                f"{where} reward at step {wrong[0]}",
+                f"compute_reward(next achieved goal, desired goal) = {reward[wrong[0]]:g}",
+                f"{episode.reward[wrong[0]]:g}",
+                "The reward must follow from the two goals alone; `regoal check` shows more.",
+            )
+        ends = self.goal_spec.terminated(achieved, desired)
+        told = np.zeros(len(episode), np.bool_)
+        told[-1] = episode.terminated
+        wrong = np.flatnonzero(ends != told)
+        if len(wrong):
+            raise EnvFault(
+                f"{where} terminated at step {wrong[0]}",
+                f"compute_terminated(next achieved goal, desired goal) = {bool(ends[wrong[0]])}",
+                str(bool(told[wrong[0]])),
+                "Give the env a compute_terminated that says when reaching a goal ends the episode."
+                if not self.goal_spec.can_terminate
+                else "Termination must follow from the two goals alone.",
+            )

@@ -1,5 +1,6 @@
 """Networks of actors and critics, and the target step they share."""
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 
@@ -8,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from regoal.agent.normaliser import Normaliser
-import itertools
 
 
 class Linear(nn.Module):

@@ -1,8 +1,12 @@
 """Showing how far a run is: a bar on a terminal, plain lines elsewhere."""
 
+import math
+import multiprocessing
 import sys
 import time
 from types import TracebackType
+
+SECONDS_BETWEEN_LINES = 5.0
 
 
 class Progress:
@@ -18,7 +22,9 @@ class Progress:
         self._steps, self._success = 0, float("nan")
         self._began = time.monotonic()
         self._bar = None
-        if sys.stderr.isatty():
+        self._printed = -math.inf
+        # Bars of several processes would write over each other.
+        if sys.stderr.isatty() and multiprocessing.parent_process() is None:
             from tqdm import tqdm
 
             self._bar = tqdm(total=total, desc=label, unit="step", dynamic_ncols=True)
@@ -44,7 +50,10 @@ class Progress:
         if self._bar is not None:
             self._bar.set_postfix(success=f"{success:.2f}")
             return
-        elapsed = time.monotonic() - self._began
+        now = time.monotonic()
+        if now - self._printed < SECONDS_BETWEEN_LINES and self._steps < self._total:
+            return
+        self._printed, elapsed = now, now - self._began
         speed = self._steps / max(elapsed, 1e-9)
         left = f", {speed:.0f} steps/s, {(self._total - self._steps) / speed:.0f} s left" if speed else ""
         print(

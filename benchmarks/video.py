@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from regoal.rendering import working_gl
 
 from regoal.agent.policy import Policy
 from regoal.agent.seeding import Stream, env_seed
 from regoal.envs.make import EnvRecipe
 from regoal.errors import BadInput
-from regoal.rendering import working_gl
 
 Frame = NDArray[np.uint8]
 

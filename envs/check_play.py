@@ -130,7 +130,7 @@ def first_difference(env: Env, recording: Recording) -> BadInput | None:
     return None
 
 
-class _Crash(Exception):  # noqa: N818  (carries the fault, is never shown)
+class _Crash(Exception):
     def __init__(self, fault: BadInput) -> None:
         self.fault = fault
 

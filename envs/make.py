@@ -1,6 +1,8 @@
 """From an env id (and a shift) to a gymnasium env."""
 
+import contextlib
 import importlib
+import io
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -101,8 +103,9 @@ def _register(env_id: str) -> None:
                 "Run from the folder that holds it, or install it.",
             ) from error
     elif name not in gym.registry:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # notes about envs nobody asked for
+        # It prints notices about envs nobody asked for.
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
             importlib.import_module("gymnasium_robotics")
 
 

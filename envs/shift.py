@@ -1,8 +1,9 @@
 """PLACEHOLDER until the shifts stand."""
 
-import gymnasium as gym
 from dataclasses import dataclass
 from typing import Any
+
+import gymnasium as gym
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,36 @@
+# Every target sets up what it needs; a second call reuses the virtual environment.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+# One thread each: runs use the cores by running side by side.
+export OMP_NUM_THREADS := 1
+
+.PHONY: demo test test-slow lint type wheel clean
+
+demo: $(READY)
+	@$(BIN)/python -m regoal.benchmarks.demo --out runs/demo $(DEMO)
+
+test: $(READY)
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow" $(TESTS)
+
+test-slow: $(READY)
+	@$(BIN)/python -m pytest -q -n 2 -m slow $(TESTS)
+
+lint: $(READY)
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
+
+type: $(READY)
+	@$(BIN)/mypy -p regoal
+
+wheel: $(READY)
+	@rm -rf build dist && $(BIN)/python -m build --wheel --outdir dist . > dist.log 2>&1 || (cat dist.log; exit 1); rm -f dist.log
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "regoal needs Python 3.11 or newer: make PYTHON=python3.12")'
+	@echo "setting up .venv (once; PyTorch and MuJoCo take a few minutes to download)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[dev,video]"
+	@touch $(READY)

@@ -1,0 +1,70 @@
+"""Success curves of several arms, read from run folders and drawn with intervals."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regoal.benchmarks.statistics import bootstrap_interval
+
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")  # Okabe and Ito 2008
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Success of one arm over env steps.
+
+    Attributes:
+        steps: (points,) env steps of the evaluations.
+        success: (runs, points) success rates.
+    """
+
+    steps: NDArray[Any]
+    success: NDArray[Any]
+
+
+def read_curve(runs: Sequence[Path]) -> Curve:
+    """The curve of runs that were evaluated at the same steps."""
+    tables = []
+    for run in runs:
+        with (run / "metrics.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        tables.append([(int(row["env_steps"]), float(row["success"])) for row in rows])
+    points = min(len(table) for table in tables)
+    array = np.array([table[:points] for table in tables])  # (runs, points, 2)
+    return Curve(array[0, :, 0], array[:, :, 1])
+
+
+def draw_curves(
+    path: Path, curves: Mapping[str, Curve], title: str, levels: Mapping[str, float] | None = None
+) -> None:
+    """Write a picture of mean success with 95 % bootstrap intervals over runs.
+
+    Args:
+        path: the PNG or SVG to write.
+        curves: arms by their label, in the order of the legend.
+        title: what was done.
+        levels: horizontal reference lines by label.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    for colour, (label, curve) in zip(COLOURS, curves.items(), strict=False):
+        low, high = bootstrap_interval(curve.success, np.random.default_rng(0))
+        axes.plot(curve.steps, curve.success.mean(axis=0), color=colour, label=label, linewidth=2)
+        axes.fill_between(curve.steps, low, high, color=colour, alpha=0.18, linewidth=0)
+    for label, level in (levels or {}).items():
+        axes.axhline(level, color="0.4", linestyle="--", linewidth=1, label=label)
+    axes.set(xlabel="environment steps in the target", ylabel="success rate", ylim=(-0.03, 1.03), title=title)
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=130, metadata={"Software": None} if path.suffix == ".png" else None)
+    plt.close(figure)

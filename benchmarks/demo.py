@@ -1,0 +1,185 @@
+"""The main job from end to end: pretrain FetchReach, shift it, fine-tune with hindsight, compare.
+
+    python -m regoal.benchmarks.demo --out runs/demo
+
+Every arm has the same seeds; fine-tuning arms of a seed start from the same source run.
+"""
+
+import argparse
+import csv
+import dataclasses
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from regoal.agent.config import FinetuneConfig, TrainConfig
+from regoal.agent.finetuning import resolve
+from regoal.agent.interrupts import Stopped
+from regoal.agent.training import train
+from regoal.benchmarks.before_after import show_before_after
+from regoal.benchmarks.curves import Curve, draw_curves, read_curve
+from regoal.benchmarks.parallel import cores, run_all
+from regoal.benchmarks.statistics import bootstrap_interval, steps_to
+
+ENV = "FetchReach-v4"
+SHIFT = "action_rotation=90,action_gain=0.6"
+SEEDS = (0, 1, 2)
+SOURCE_STEPS = 2_500
+TARGET_STEPS = 2_000
+EVAL_INTERVAL = 100
+EVAL_EPISODES = 20
+THRESHOLD = 0.9
+
+FINETUNE_HER = "fine-tune + HER"
+FINETUNE_NONE = "fine-tune, no HER"
+SCRATCH_HER = "scratch + HER"
+SCRATCH_NONE = "scratch, no HER"
+ARMS = {  # label: (folder, starts from the source, relabelling)
+    FINETUNE_HER: ("finetune-her", True, "future"),
+    FINETUNE_NONE: ("finetune-none", True, "none"),
+    SCRATCH_HER: ("scratch-her", False, "future"),
+    SCRATCH_NONE: ("scratch-none", False, "none"),
+}
+
+
+def main() -> int:
+    """Run the demo; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, default=Path("runs/demo"))
+    parser.add_argument("--jobs", type=int, default=cores(), help="runs at a time")
+    parser.add_argument("--results", type=Path, help="also write demo.csv and pictures to this folder")
+    options = parser.parse_args()
+    out = next_free(options.out)
+    began = time.monotonic()
+    say(f"pretraining {len(SEEDS)} agents in {ENV} ...")
+    run_or_stop([source_config(out, seed) for seed in SEEDS], options.jobs)
+    say(f"learning in the target, {ENV} with {SHIFT}: {len(ARMS)} arms x {len(SEEDS)} seeds ...")
+    run_or_stop([arm_config(out, arm, seed) for seed in SEEDS for arm in ARMS], options.jobs)
+    curves = {arm: read_curve([run_path(out, arm, seed) for seed in SEEDS]) for arm in ARMS}
+    zero_shot = float(curves[FINETUNE_HER].success[:, 0].mean())
+    table = make_table(curves)
+    draw_curves(
+        out / "curves.png",
+        curves,
+        f"{ENV}, target {SHIFT}\nmean of {len(SEEDS)} seeds with 95 % bootstrap intervals",
+        {f"zero-shot ({zero_shot:.2f})": zero_shot},
+    )
+    write_csv(out / "demo.csv", curves)
+    pictures = show_before_after(out, out / "source" / "seed-0", run_path(out, FINETUNE_HER, 0), SHIFT)
+    (out / "table.md").write_text(table)
+    if options.results:
+        options.results.mkdir(parents=True, exist_ok=True)
+        for path in (out / "demo.csv", out / "curves.png", *pictures):
+            (
+                options.results / f"demo{'' if path.stem == 'demo' else '-' + path.stem}{path.suffix}"
+            ).write_bytes(path.read_bytes())
+    print(f"\n{table}")
+    print(f"took {time.monotonic() - began:.0f} s; what it made:")
+    for path in (out / "curves.png", *pictures, out / "demo.csv"):
+        print(f"  {path}")
+    return 0
+
+
+def source_config(out: Path, seed: int) -> TrainConfig:
+    """The pretraining of one seed."""
+    return TrainConfig(
+        env=ENV,
+        out=str(out / "source" / f"seed-{seed}"),
+        steps=SOURCE_STEPS,
+        seed=seed,
+        eval_interval=500,
+        eval_episodes=EVAL_EPISODES,
+    )
+
+
+def arm_config(out: Path, arm: str, seed: int) -> TrainConfig:
+    """One arm of one seed; all that differs between arms is where it starts and how it relabels."""
+    _, from_source, relabel = ARMS[arm]
+    finetuning = resolve(
+        out / "source" / f"seed-{seed}",
+        FinetuneConfig(
+            out=str(run_path(out, arm, seed)),
+            shift=SHIFT,
+            relabel=relabel,
+            steps=TARGET_STEPS,
+            seed=seed,
+            eval_interval=EVAL_INTERVAL,
+            eval_episodes=EVAL_EPISODES,
+        ),
+    )
+    if from_source:
+        return finetuning
+    return dataclasses.replace(finetuning, source="", mode="scratch", learning_starts=0)
+
+
+def run_path(out: Path, arm: str, seed: int) -> Path:
+    """The run folder of an arm."""
+    return out / ARMS[arm][0] / f"seed-{seed}"
+
+
+def run_or_stop(configs: list[TrainConfig], jobs: int) -> None:
+    """Train all; the first failure ends the demo."""
+    for result in run_all(train, configs, jobs):
+        if isinstance(result, BaseException):
+            raise result
+
+
+def make_table(curves: dict[str, Curve]) -> str:
+    """A Markdown table: one row an arm."""
+    head = f"| arm | first success | success at {TARGET_STEPS // 4} steps | final success | steps to {THRESHOLD} |"
+    lines = [head, "|---|---|---|---|---|"]
+    for arm, curve in curves.items():
+        quarter = int(np.searchsorted(curve.steps, TARGET_STEPS // 4))
+        cells = [with_interval(curve.success[:, point]) for point in (0, quarter, -1)]
+        reached = [steps_to(THRESHOLD, curve.steps, success, hold=2) for success in curve.success]
+        shown = ", ".join("never" if np.isinf(steps) else f"{steps:.0f}" for steps in reached)
+        lines.append(f"| {arm} | {' | '.join(cells)} | {shown} |")
+    lines.append(
+        f"\nSuccess over {EVAL_EPISODES} episodes, mean of seeds {SEEDS[0]}-{SEEDS[-1]} [95 % bootstrap interval]; "
+        f"steps to {THRESHOLD}, held for two evaluations, seed by seed.\n"
+        "The first success of a fine-tuned arm is its zero-shot success."
+    )
+    return "\n".join(lines) + "\n"
+
+
+def with_interval(success: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> str:
+    """Mean of runs and its interval."""
+    low, high = bootstrap_interval(success, np.random.default_rng(0))
+    return f"{success.mean():.2f} [{float(low):.2f}, {float(high):.2f}]"
+
+
+def write_csv(path: Path, curves: dict[str, Curve]) -> None:
+    """One row an evaluation."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["arm", "env", "shift", "seed", "env_steps", "success"])
+        for arm, curve in curves.items():
+            for seed, successes in zip(SEEDS, curve.success, strict=True):
+                for steps, success in zip(curve.steps, successes, strict=True):
+                    writer.writerow([arm, ENV, SHIFT, seed, int(steps), f"{success:.6g}"])
+
+
+def next_free(path: Path) -> Path:
+    """The path, or path-2, path-3 ... where it exists: runs are never overwritten."""
+    candidate, number = path, 1
+    while candidate.exists():
+        number += 1
+        candidate = path.with_name(f"{path.name}-{number}")
+    return candidate
+
+
+def say(text: str) -> None:
+    """A line of progress."""
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (Stopped, KeyboardInterrupt) as stopped:
+        say(f"\n{stopped or 'stopped'}")
+        sys.exit(130)

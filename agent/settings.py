@@ -12,28 +12,32 @@ from regoal.errors import BadInput, did_you_mean
 
 
 def set_field(config: Any, name: str, text: str) -> Any:
-    """A copy of a config with one field, `lr` or `agent.lr`, set from text.
+    """A copy of a config with one field, `steps` or `agent.lr`, set from text.
 
     Raises:
         BadInput: no such field, or the text is not of its type.
     """
-    head, _, rest = name.partition(".")
-    fields = {f.name for f in dataclasses.fields(config)}
-    if head not in fields:
-        nested = (
-            {f"agent.{f.name}" for f in dataclasses.fields(config.agent)}
-            if hasattr(config, "agent")
-            else set()
-        )
-        raise BadInput("--set", "a setting that exists", repr(name), did_you_mean(name, fields | nested))
-    value = getattr(config, head)
+    if name not in _names(config):
+        raise BadInput("--set", "a setting that exists", repr(name), did_you_mean(name, _names(config)))
+    return _replaced(config, name, name, text)
+
+
+def _replaced(config: Any, path: str, name: str, text: str) -> Any:
+    head, _, rest = path.partition(".")
     if rest:
-        if not dataclasses.is_dataclass(value):
-            raise BadInput("--set", f"a plain setting {head!r}", repr(name), "It has no parts.")
-        return dataclasses.replace(config, **{head: set_field(value, rest, text)})
-    if dataclasses.is_dataclass(value):
-        raise BadInput("--set", f"one of its parts, {head}.NAME", repr(name))
-    return dataclasses.replace(config, **{head: typed(_annotation(config, head), _literal(text), name)})
+        return dataclasses.replace(config, **{head: _replaced(getattr(config, head), rest, name, text)})
+    kind = typing.get_type_hints(type(config))[head]
+    return dataclasses.replace(config, **{head: typed(kind, _literal(text), name)})
+
+
+def _names(config: Any, prefix: str = "") -> set[str]:
+    """Dotted names of all plain settings."""
+    names = set()
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        nested = dataclasses.is_dataclass(value)
+        names |= _names(value, f"{prefix}{field.name}.") if nested else {prefix + field.name}
+    return names
 
 
 def to_toml(config: TrainConfig) -> dict[str, Any]:
@@ -130,10 +134,6 @@ def _typed_fields(kind: type, values: Mapping[str, Any], prefix: str) -> dict[st
         if key not in known:
             raise BadInput("config", "a setting that exists", repr(prefix + key), did_you_mean(key, known))
     return {key: typed(hints[key], value, prefix + key) for key, value in values.items()}
-
-
-def _annotation(config: Any, name: str) -> Any:
-    return typing.get_type_hints(type(config))[name]
 
 
 def _literal(text: str) -> Any:

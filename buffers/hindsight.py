@@ -132,18 +132,19 @@ class HindsightBuffer:
         if not self._trusted:
             rows = np.asarray(rows)
             whole = np.issubdtype(rows.dtype, np.integer) and rows.shape == at.t.shape
-            if not whole or rows.min() < 0 or rows.max() >= len(self._storage.achieved_goal):
+            if not whole or not self._storage.holds(rows).all():
                 raise BadInput(
                     "relabel",
-                    f"({len(at)},) integer rows of the buffer from the strategy",
+                    f"({len(at)},) integer rows from the strategy, each of an episode in the buffer",
                     f"{rows.dtype} of shape {rows.shape}"
-                    + (f", {rows.min()} to {rows.max()}" if whole else ""),
+                    + (f", row {rows[~self._storage.holds(rows)][0]} being of none" if whole else ""),
                     "Return at.first_row + a position in 1..at.length.",
                 )
         return rows
 
     def _check_shapes(self, episode: Episode) -> None:
         spec, length = self.goal_spec, len(episode)
+        self._storage.check_length(length)
         expected = {
             "observation": (length + 1, spec.observation_size),
             "achieved_goal": (length + 1, spec.goal_size),
@@ -155,8 +156,10 @@ class HindsightBuffer:
             value = np.asarray(getattr(episode, name))
             if value.shape != shape:
                 raise BadInput(f"episode.{name}", f"shape {shape}", f"shape {value.shape}")
-            if not np.isfinite(value).all():
-                raise EnvFault(f"episode.{name}", "finite numbers", "NaN or infinity", "It was not stored.")
+            if not (np.abs(value) <= np.finfo(np.float32).max).all():  # False for NaN too
+                raise EnvFault(
+                    f"episode.{name}", "finite float32 numbers", "NaN or infinity", "It was not stored."
+                )
 
     def _verify(self, episode: Episode) -> None:
         """Hindsight is only right where reward and termination follow from the goals: see that they do."""

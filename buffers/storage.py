@@ -116,8 +116,7 @@ class EpisodeStorage:
     def add(self, episode: Episode) -> None:
         """Store a copy of the episode, dropping the oldest ones where room is needed."""
         length = len(episode)
-        if not 1 <= length <= self.longest:
-            raise BadInput("episode length", f"1 to {self.longest} steps", str(length))
+        self.check_length(length)
         first = self._make_room(length)
         self.observation[first : first + length + 1] = episode.observation
         self.achieved_goal[first : first + length + 1] = episode.achieved_goal
@@ -129,6 +128,24 @@ class EpisodeStorage:
         self.desired_goal[slot] = episode.desired_goal
         self._next_row = first + length + 1
         self._stored_ever += length
+
+    def check_length(self, length: int) -> None:
+        """That an episode of so many steps can be stored.
+
+        Raises:
+            BadInput: it is empty or longer than `longest`.
+        """
+        if not 1 <= length <= self.longest:
+            raise BadInput("episode length", f"1 to {self.longest} steps", str(length))
+
+    def holds(self, rows: Ints) -> NDArray[np.bool_]:
+        """Whether a state of a live episode lies in each of the rows."""
+        live = slice(self._oldest, self._end)
+        order = np.argsort(self.first_row[live])
+        first, length = self.first_row[live][order], self.length[live][order]
+        at = np.searchsorted(first, rows, side="right") - 1
+        inside: NDArray[np.bool_] = (at >= 0) & (rows <= first[at] + length[at])
+        return inside
 
     def draw(self, n: int, rng: np.random.Generator) -> Transitions:
         """n transitions, each uniform over all that are stored (not over episodes)."""

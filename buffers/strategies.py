@@ -62,8 +62,8 @@ def strategy_named(name: str) -> Strategy | None:
         return None
     if name in STRATEGIES:
         return STRATEGIES[name]
-    module, colon, function = name.partition(":")
-    if not colon:
+    module, _, function = name.partition(":")
+    if not (module and function):
         raise BadInput(
             "relabel", f"one of {', '.join(NAMES)} or module:function", repr(name), did_you_mean(name, NAMES)
         )
@@ -76,4 +76,6 @@ def strategy_named(name: str) -> Strategy | None:
             f"{type(error).__name__}: {error}",
             "Run from the folder that holds the module, or install it.",
         ) from error
+    if not callable(strategy):
+        raise BadInput("relabel", f"a function {name}", f"a {type(strategy).__name__}")
     return strategy

@@ -4,17 +4,18 @@ from collections.abc import Callable
 
 from regoal.envs import check_rules as rules
 from regoal.envs import contract
-from regoal.envs.check_play import Recording, first_difference, optional_score, play
+from regoal.envs.check_play import REPEATED_STEPS, Recording, first_difference, optional_score, play
 from regoal.envs.contract import PairScore
-from regoal.envs.finding import Finding, attempt, failed, failures, noted, render_findings
+from regoal.envs.finding import Finding, attempt, failed, failures, noted, render
 from regoal.envs.goal_spec import GoalSpec
 from regoal.envs.make import Env, EnvRecipe
 from regoal.errors import BadInput
 
-__all__ = ["Finding", "check_env", "failures", "render_findings", "require_contract"]
+__all__ = ["Finding", "check_env", "failures", "render", "require_contract"]
 
 Found = Callable[[str, Callable[[], Finding | str]], Finding]
 
+PURE = {"compute_reward": "reward, again", "compute_terminated": "termination, again"}
 LONGEST_EPISODE = 1000  # where the env has no time limit of its own, or a longer one
 ADD_REWARD = "Add compute_reward(achieved_goal, desired_goal, info) to the env."
 
@@ -155,8 +156,8 @@ def _check_scores(env: Env, recording: Recording, found: Found) -> list[Finding]
 
 def _check_score(recording: Recording, attribute: str, function: PairScore, found: Found) -> list[Finding]:
     return [
-        found(f"same {attribute}", lambda: rules.scores_pure(recording, attribute, function)),
-        found(f"batched {attribute}", lambda: rules.batches(recording, attribute, function)),
+        found(PURE[attribute], lambda: rules.scores_pure(recording, attribute, function)),
+        found(rules.PAIRS[attribute], lambda: rules.batches(recording, attribute, function)),
     ]
 
 
@@ -166,4 +167,5 @@ def _same_again(env: Env, recording: Recording) -> Finding | str:
     difference = first_difference(env, recording)
     if difference:
         raise difference
-    return f"the same seed and actions give the same {len(recording.opening)} observations"
+    compared = min(len(recording.opening), REPEATED_STEPS + 1)
+    return f"the same seed and actions give the same {compared} observations"

@@ -1,16 +1,15 @@
 """Playing an env with random actions and writing down everything the checks want to look at."""
 
-import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
 from regoal.envs import contract
-from regoal.envs.contract import Array, PairScore
+from regoal.envs.contract import Array, EnvCrash, PairScore
 from regoal.envs.make import Env
 from regoal.errors import BadInput, EnvFault
 
@@ -28,7 +27,7 @@ class Transition:
     Attributes:
         when: "step 3 of episode 1".
         achieved_goal: after the step, (goal_size,).
-        desired_before, desired_after: the goal before and after the step, (goal_size,).
+        desired_goal, first_desired_goal: after the step and after the reset, (goal_size,).
         reward, terminated, info: what the env returned.
         scored_reward, scored_terminated: what `compute_reward` and `compute_terminated` said at that
             moment with an empty info; `None` where there is no such method or it gave no single number.
@@ -36,8 +35,8 @@ class Transition:
 
     when: str
     achieved_goal: Array
-    desired_before: Array
-    desired_after: Array
+    desired_goal: Array
+    first_desired_goal: Array
     reward: Any
     terminated: Any
     info: Mapping[str, Any]
@@ -99,8 +98,8 @@ def play(env: Env, sizes: tuple[int, int], episodes: int, steps: int, limit: int
         recording.episodes += 1
         try:
             _play_episode(env, recording, sizes, episode, steps, limit)
-        except _Crash as crash:
-            recording.crash = crash.fault
+        except EnvCrash as crash:
+            recording.crash = crash
             break
         except EnvFault as fault:
             recording.bad_observations.append(fault)
@@ -130,35 +129,29 @@ def first_difference(env: Env, recording: Recording) -> BadInput | None:
     return None
 
 
-class _Crash(Exception):
-    def __init__(self, fault: BadInput) -> None:
-        self.fault = fault
-
-
 def _play_episode(
     env: Env, recording: Recording, sizes: tuple[int, int], episode: int, steps: int, limit: int | None
 ) -> None:
     reward_function = optional_score(env, "compute_reward")
     terminated_function = optional_score(env, "compute_terminated")
     when = f"reset of episode {episode}"
-    raw, _ = _guarded(env, when, lambda: env.reset(seed=FIRST_SEED + episode))
-    observation = _keep(env, recording, raw, sizes, None, when)
+    raw, _ = contract.guarded(env, when, partial(_reset, env, FIRST_SEED + episode))
+    first = _keep(env, recording, raw, sizes, None, when)
     for step, action in zip(range(steps), _actions(env.action_space, episode), strict=False):
         when = f"step {step} of episode {episode}"
         given = action.copy() if isinstance(action, np.ndarray) else action
-        raw, reward, terminated, truncated, info = _guarded(env, when, lambda given=given: env.step(given))
-        desired = observation["desired_goal"]
+        raw, reward, terminated, truncated, info = contract.guarded(env, when, partial(_step, env, given))
         observation = _keep(env, recording, raw, sizes, action, when)
-        achieved = observation["achieved_goal"]
+        achieved, desired = observation["achieved_goal"], observation["desired_goal"]
         recording.transitions.append(
             Transition(
                 when=when,
                 achieved_goal=achieved,
-                desired_before=desired,
-                desired_after=observation["desired_goal"],
+                desired_goal=desired,
+                first_desired_goal=first["desired_goal"],
                 reward=reward,
                 terminated=terminated,
-                info=dict(info),
+                info=info,
                 scored_reward=_score(reward_function, achieved, desired),
                 scored_terminated=_score(terminated_function, achieved, desired),
             )
@@ -174,20 +167,15 @@ def _play_episode(
         )
 
 
-def _guarded(env: Env, when: str, call: Callable[[], Any]) -> Any:
-    """The result of the call, or a `_Crash` that says where in the env's code it broke."""
-    try:
-        return call()
-    except Exception as error:
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        raise _Crash(
-            EnvFault(
-                f"{contract.name_of(env)} at {when}",
-                "a reset or step that returns",
-                f"{type(error).__name__}: {error}",
-                f"Raised in {frame.name}, {Path(frame.filename).name} line {frame.lineno}.",
-            )
-        ) from error
+def _reset(env: Env, seed: int) -> tuple[Any, dict[str, Any]]:
+    """A reset, unpacked here so that a wrong number of results is the env's crash, not ours."""
+    observation, info = env.reset(seed=seed)
+    return observation, dict(info)
+
+
+def _step(env: Env, action: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+    observation, reward, terminated, truncated, info = env.step(action)
+    return observation, reward, terminated, truncated, dict(info)
 
 
 def _keep(

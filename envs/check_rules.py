@@ -11,6 +11,8 @@ from regoal.envs.contract import Array, PairScore
 from regoal.envs.finding import Finding, noted, passed
 from regoal.errors import BadInput
 
+PAIRS = {"compute_reward": "reward of pairs", "compute_terminated": "termination of pairs"}
+SIMULATION = "Look at the simulation: bound what can grow without end."
 MOST_PAIRS = 64  # enough to tell whether batches work; scoring one by one costs a call a pair
 
 
@@ -43,11 +45,11 @@ def observations_sound(recording: Recording) -> str:
 def goal_stays(recording: Recording) -> str:
     """The desired goal is the same from the reset to the end of the episode."""
     for t in recording.transitions:
-        if not np.array_equal(t.desired_before, t.desired_after):
+        if not np.array_equal(t.first_desired_goal, t.desired_goal):
             raise BadInput(
                 f"{recording.name} 'desired_goal' at {t.when}",
-                f"the goal of the reset, {t.desired_before}",
-                str(t.desired_after),
+                f"the goal of the reset, {t.first_desired_goal}",
+                str(t.desired_goal),
                 "Hindsight stores one goal an episode: draw a new goal in reset only.",
             )
     return "stays for the whole episode"
@@ -63,7 +65,7 @@ def success_told(recording: Recording, env: Any) -> str:
             raise BadInput(
                 f"{recording.name} info at {t.when}",
                 f"the key {key!r}, as at the steps before",
-                f"the keys {', '.join(t.info) or 'none'}",
+                contract.key_list(t.info),
                 f"Add info[{key!r}] at every step.",
             )
         if single_number(t.info[key]) not in (0.0, 1.0):
@@ -96,7 +98,7 @@ def rewards_match(recording: Recording, function: PairScore) -> Finding | str:
     for t in transitions:
         reward = single_number(t.reward)
         if reward is None or not np.isfinite(reward):
-            raise BadInput(f"{name} reward at {t.when}", "one finite number", repr(t.reward))
+            raise BadInput(f"{name} reward at {t.when}", "one finite number", repr(t.reward), SIMULATION)
     scored = [t for t in transitions if t.scored_reward is not None]
     if not scored:
         return noted("reward", "not compared: compute_reward gave no number")
@@ -142,7 +144,7 @@ def scores_pure(recording: Recording, attribute: str, function: PairScore) -> st
         then = getattr(t, field)
         if then is None:
             continue
-        now = single_number(function(t.achieved_goal.copy(), t.desired_before.copy(), {}))
+        now = single_number(function(t.achieved_goal.copy(), t.desired_goal.copy(), {}))
         if now != then and not (np.isnan(then) and now is not None and np.isnan(now)):
             raise BadInput(
                 f"{recording.name} {attribute} of the goals at {t.when}",
@@ -156,12 +158,12 @@ def scores_pure(recording: Recording, attribute: str, function: PairScore) -> st
 def batches(recording: Recording, attribute: str, function: PairScore) -> Finding:
     """Whether one call scores many pairs; one call a pair works too."""
     achieved, desired = some_pairs(recording.transitions)
-    name = f"batched {attribute}"
+    name = PAIRS[attribute]
     if contract.takes_batches(f"{recording.name} {attribute}", function, achieved, desired):
-        return passed(name, "one call scores a batch")
+        return passed(name, f"one call of {attribute} scores a batch")
     return noted(
         name,
-        "works, one call a pair: relabelling is slower",
+        f"{attribute} works, one call a pair: relabelling is slower",
         "Let it take (n, goal) arrays and return (n,): reduce with axis=-1.",
     )
 
@@ -184,7 +186,7 @@ def some_pairs(transitions: Sequence[Transition]) -> tuple[Array, Array]:
     """Pairs (n, goal) and (n, goal) as they were played, then each goal with itself as reached."""
     chosen = transitions[:: max(1, len(transitions) // (MOST_PAIRS // 2))]
     achieved = np.stack([t.achieved_goal for t in chosen])
-    desired = np.stack([t.desired_before for t in chosen])
+    desired = np.stack([t.desired_goal for t in chosen])
     return np.concatenate([achieved, achieved]), np.concatenate([desired, achieved])
 
 
@@ -197,9 +199,9 @@ def _same_rewards(step: Array, again: Array) -> Array:
 
 
 def _reward_fault(name: str, t: Transition, n_differ: int, n: int, function: PairScore) -> BadInput:
-    expected = f"{t.scored_reward}, as compute_reward(next achieved_goal, desired_goal)"
+    expected = f"{(t.scored_reward or 0.0) + 0.0}, as compute_reward(next achieved_goal, desired_goal)"
     got = f"{single_number(t.reward)} ({n_differ} of {n} steps differ)"
-    with_info = single_number(function(t.achieved_goal.copy(), t.desired_before.copy(), dict(t.info)))
+    with_info = single_number(function(t.achieved_goal.copy(), t.desired_goal.copy(), dict(t.info)))
     if with_info is not None and _same_rewards(*np.asarray([[t.reward], [with_info]], np.float64))[0]:
         return BadInput(
             f"{name} reward at {t.when}",

@@ -12,7 +12,9 @@ Each function here reads one of these and raises `BadInput` with the place, what
 and the fix. `GoalSpec` is what is left when all of them pass; `check` reports all that fail.
 """
 
+import traceback
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -29,9 +31,18 @@ Array = NDArray[Any]
 PairScore = Callable[[Array, Array, dict[str, Any]], Any]
 
 
+class EnvCrash(EnvFault):
+    """The env raised an exception of its own."""
+
+
 def name_of(env: Env) -> str:
     """The env's id, or its class where it has none."""
     return env.spec.id if env.spec else type(env.unwrapped).__name__
+
+
+def key_list(mapping: Mapping[str, Any]) -> str:
+    """The keys of a mapping in words."""
+    return f"the keys {', '.join(mapping)}" if mapping else "no keys"
 
 
 def observation_sizes(env: Env) -> tuple[int, int]:
@@ -125,7 +136,7 @@ def success_key(env: Env, info: Mapping[str, Any]) -> str:
     raise BadInput(
         f"{name_of(env)} info",
         f"{' or '.join(repr(key) for key in SUCCESS_KEYS)} after every step",
-        f"the keys {', '.join(info) or 'none'}",
+        ", ".join(info) or "no keys",
         "Add info['is_success'] = bool(the goal is reached).",
     )
 
@@ -151,7 +162,7 @@ def takes_batches(name: str, function: PairScore, achieved: Array, desired: Arra
     """
     try:
         single = score_one_by_one(function, achieved, desired)
-    except (KeyError, AttributeError, TypeError, IndexError) as error:
+    except Exception as error:
         raise BadInput(
             name,
             "a score from the achieved and the desired goal alone",
@@ -172,6 +183,24 @@ def takes_batches(name: str, function: PairScore, achieved: Array, desired: Arra
     return batched.shape == single.shape and bool(np.allclose(batched, single, rtol=1e-6, atol=1e-9))
 
 
+def guarded(env: Env, when: str, call: Callable[[], Any]) -> Any:
+    """The result of a call of `env.reset` or `env.step`.
+
+    Raises:
+        EnvCrash: what the env raised, at which step, and where in its code.
+    """
+    try:
+        return call()
+    except Exception as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        raise EnvCrash(
+            f"{name_of(env)} at {when}",
+            "a reset or step that returns",
+            f"{type(error).__name__}: {error}",
+            f"Look at {frame.name} in {Path(frame.filename).name}, line {frame.lineno}.",
+        ) from error
+
+
 def check_observation(env: Env, observation: Any, sizes: tuple[int, int], when: str) -> None:
     """That what the env returned has the keys and shapes it declares, and finite numbers.
 
@@ -184,10 +213,12 @@ def check_observation(env: Env, observation: Any, sizes: tuple[int, int], when: 
         )
         where = f"{name_of(env)} {key!r} at {when}"
         if value is None:
-            got = ", ".join(observation) if isinstance(observation, Mapping) else type(observation).__name__
+            got = key_list(observation) if isinstance(observation, Mapping) else type(observation).__name__
             raise EnvFault(where, f"the key {key!r}", got, "Return all keys at every reset and step.")
         if value.shape != (size,):
             raise EnvFault(where, f"shape ({size},)", f"shape {value.shape}", "Keep to observation_space.")
+        if not np.issubdtype(value.dtype, np.number):
+            raise EnvFault(where, "numbers", f"dtype {value.dtype}", "Keep to observation_space.")
         if not np.isfinite(value).all():
             bad = int(np.flatnonzero(~np.isfinite(value))[0])
             raise EnvFault(where, "finite numbers", f"{value[bad]} at index {bad}", "Look at the simulation.")

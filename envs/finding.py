@@ -69,7 +69,7 @@ def failures(findings: Iterable[Finding]) -> list[Finding]:
     return [finding for finding in findings if finding.verdict == "fail"]
 
 
-def render_findings(findings: Iterable[Finding]) -> list[str]:
+def render(findings: Iterable[Finding]) -> str:
     """Plain text lines: label, name and detail in columns, the fix indented on a line of its own."""
     findings = list(findings)
     width = max((len(finding.name) for finding in findings), default=0)
@@ -78,4 +78,4 @@ def render_findings(findings: Iterable[Finding]) -> list[str]:
         lines.append(f"{_LABEL[finding.verdict]:<4}  {finding.name:<{width}}  {finding.detail}")
         if finding.fix:
             lines.append(f"      {'':<{width}}  fix: {finding.fix}")
-    return lines
+    return "\n".join(lines)

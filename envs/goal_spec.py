@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,7 @@ class GoalSpec:
             )
         shift = str(env.get_wrapper_attr("shift")) if env.has_wrapper_attr("shift") else ""
         kwargs = {key: value for key, value in env.spec.kwargs.items() if key != "render_mode"}
-        return cls.from_recipe(EnvRecipe(env.spec.id, shift, kwargs))
+        return cls.from_recipe(EnvRecipe(_importable_id(env), shift, kwargs))
 
     @classmethod
     def _read(cls, recipe: EnvRecipe, env: Env) -> "GoalSpec":
@@ -175,6 +176,17 @@ class GoalSpec:
         self.__dict__.update(state)
 
 
+def _importable_id(env: Env) -> str:
+    """The id as another process can find it, with the module whose import registers the env.
+
+    Importing the module of the env's class imports its package, which is where envs get registered.
+    """
+    assert env.spec is not None
+    module = type(env.unwrapped).__module__
+    found_anyway = module.partition(".")[0] in ("regoal", "gymnasium", "gymnasium_robotics", "__main__")
+    return env.spec.id if found_anyway else f"{module}:{env.spec.id}"
+
+
 def _probe_goals(env: Env) -> tuple[Array, Array, Mapping[str, Any]]:
     """Pairs of achieved and desired goals, reached and not, and the info of the last step."""
     sizes = contract.observation_sizes(env)
@@ -183,13 +195,15 @@ def _probe_goals(env: Env) -> tuple[Array, Array, Mapping[str, Any]]:
     achieved, desired = [], []
     info: Mapping[str, Any] = {}
     for seed in range(PROBE_RESETS):
-        observation, _ = env.reset(seed=seed)
-        for _ in range(PROBE_STEPS):
-            contract.check_observation(env, observation, sizes, "reset or step while probing")
+        observation, _ = contract.guarded(env, f"probing, reset {seed}", partial(env.reset, seed=seed))
+        for step in range(PROBE_STEPS):
+            contract.check_observation(env, observation, sizes, f"probing, reset {seed}, step {step}")
             achieved.append(np.array(observation["achieved_goal"]))
             desired.append(np.array(observation["desired_goal"]))
             action = actions.uniform(low, high).astype(np.float32)
-            observation, _, terminated, truncated, info = env.step(action)
+            observation, _, terminated, truncated, info = contract.guarded(
+                env, f"probing, reset {seed}, step {step}", partial(env.step, action)
+            )
             if terminated or truncated:
                 break
     goals = np.stack(achieved)

@@ -1,0 +1,82 @@
+"""How fast FetchReach-v4 is learned, seed by seed; what the README says of it comes from here.
+
+    python -m regoal.benchmarks.reach --out runs/reach-speed --results benchmarks/results
+
+One run after the other, one thread: the seconds are those of a whole run, evaluations included.
+"""
+
+import argparse
+import csv
+import sys
+import time
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from regoal.agent.config import TrainConfig, agent_config
+from regoal.agent.evaluation import evaluate
+from regoal.agent.policy import Policy
+from regoal.agent.training import train
+from regoal.envs.goal_spec import GoalSpec
+
+ENV = "FetchReach-v4"
+STEPS = {"ddpg": 3_000, "sac": 5_000}
+SEEDS = (0, 1, 2, 3, 4)
+TEST_EPISODES = 100
+TEST_SEED = 1_000  # no training run evaluates itself on these episodes
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run: its success over fresh episodes, and what it took."""
+
+    env: str
+    agent: str
+    seed: int
+    env_steps: int
+    episodes: int
+    success: float
+    wall_seconds: float
+
+
+def measure(agent: str, seed: int, out: Path) -> Row:
+    """Train once and evaluate what came out."""
+    began = time.monotonic()
+    train(
+        TrainConfig(
+            env=ENV,
+            out=str(out / f"{agent}-seed-{seed}"),
+            agent=agent_config(agent),
+            steps=STEPS[agent],
+            seed=seed,
+        )
+    )
+    seconds = time.monotonic() - began
+    spec = GoalSpec.of(ENV)
+    env = spec.recipe.build()
+    policy = Policy.load(out / f"{agent}-seed-{seed}")
+    found = evaluate(env, spec, policy, episodes=TEST_EPISODES, seed=TEST_SEED)
+    env.close()
+    spec.close()
+    return Row(ENV, agent, seed, STEPS[agent], TEST_EPISODES, found.success, round(seconds, 1))
+
+
+def main() -> int:
+    """Measure all and write reach.csv; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("runs/reach-speed"))
+    parser.add_argument("--results", type=Path, help="folder to write reach.csv to; OUT if not given")
+    options = parser.parse_args()
+    folder = options.results or options.out
+    rows = [measure(agent, seed, options.out) for agent in STEPS for seed in SEEDS]
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "reach.csv").open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(field.name for field in fields(Row))
+        writer.writerows([getattr(row, field.name) for field in fields(Row)] for row in rows)
+    for row in rows:
+        print(f"{row.agent} seed {row.seed}: {row.success:.2f} after {row.env_steps} steps, {row.wall_seconds} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""Checkpoints: whole or passed over, never overwritten, never code."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from regoal.agent.checkpoints import KEEP, newest_checkpoint, save_checkpoint
+from regoal.agent.policy import Exploration, Policy
+from regoal.errors import BadInput
+
+
+def policy(value: float = 1.0) -> Policy:
+    return Policy(
+        weights=(np.full((3, 5), value, np.float32), np.full((2, 3), value, np.float32)),
+        biases=(np.zeros(3, np.float32), np.zeros(2, np.float32)),
+        mean=np.zeros(5, np.float32),
+        std=np.ones(5, np.float32),
+        clip=5.0,
+        head="deterministic",
+        exploration=Exploration(0.2, 0.3),
+        observation_size=3,
+        action_low=-np.ones(2, np.float32),
+        action_high=np.ones(2, np.float32),
+    )
+
+
+def save(run: Path, value: float) -> Path:
+    return save_checkpoint(run, policy(value), {"x": np.array([value])}, {"env_steps": int(value)})
+
+
+def loaded_value(run: Path) -> float:
+    return float(Policy.load(run).weights[0][0, 0])
+
+
+def test_what_is_saved_is_what_loads(tmp_path: Path) -> None:
+    save(tmp_path, 1.0)
+    loaded = Policy.load(tmp_path)
+    for name in Policy.__dataclass_fields__:
+        np.testing.assert_equal(getattr(loaded, name), getattr(policy(1.0), name))
+
+
+def test_generations_count_up_and_the_newest_few_are_kept(tmp_path: Path) -> None:
+    for value in range(1, KEEP + 3):
+        save(tmp_path, value)
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names == [f"{number:06d}" for number in range(3, KEEP + 3)]
+    assert loaded_value(tmp_path) == KEEP + 2
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "actor.safetensors", "learner.safetensors", "state.json"])
+@pytest.mark.parametrize("damage", ["flip", "truncate", "remove"])
+def test_a_damaged_generation_falls_back_loudly(tmp_path: Path, name: str, damage: str) -> None:
+    save(tmp_path, 1)
+    path = save(tmp_path, 2) / name
+    data = bytearray(path.read_bytes())
+    if damage == "flip":
+        data[len(data) // 2] ^= 4
+        path.write_bytes(data)
+    elif damage == "truncate":
+        path.write_bytes(data[: len(data) // 2])
+    else:
+        path.unlink()
+    with pytest.warns(UserWarning, match="falling back"):
+        assert loaded_value(tmp_path) == 1
+
+
+def test_another_schema_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("regoal.agent.checkpoints.SCHEMA", 99)
+    save(tmp_path, 1)
+    monkeypatch.undo()
+    with pytest.warns(UserWarning, match="schema 99"), pytest.raises(BadInput, match="whole"):
+        newest_checkpoint(tmp_path)
+
+
+def test_a_manifest_cannot_point_outside_its_folder(tmp_path: Path) -> None:
+    path = save(tmp_path, 1)
+    manifest = json.loads((path / "manifest.json").read_text())
+    manifest["files"]["../../secret"] = [1, "0"]
+    (path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.warns(UserWarning, match="damaged"), pytest.raises(BadInput):
+        newest_checkpoint(tmp_path)
+
+
+def test_what_was_not_finished_is_not_seen(tmp_path: Path) -> None:
+    save(tmp_path, 1)
+    shutil.copytree(tmp_path / "checkpoints" / "000001", tmp_path / "checkpoints" / ".stage-7")
+    (tmp_path / "checkpoints" / "000002").mkdir()
+    with pytest.warns(UserWarning, match="000002"):
+        assert loaded_value(tmp_path) == 1
+    save(tmp_path, 3)
+    assert loaded_value(tmp_path) == 3
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, policy(float("nan")), {}, {})
+    with pytest.raises(BadInput, match="finite"):
+        Policy.load(tmp_path)
+
+
+def test_a_folder_of_seeds_is_named_when_a_run_is_wanted(tmp_path: Path) -> None:
+    save(_made(tmp_path / "seed-0"), 1)
+    with pytest.raises(BadInput, match="seed-0"):
+        Policy.load(tmp_path)
+
+
+def _made(path: Path) -> Path:
+    path.mkdir()
+    return path

@@ -1,0 +1,143 @@
+"""The command line as a user types it: exit codes, messages, files."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from regoal.cli import main
+
+POINT = "regoal/PointReach-v0"
+QUICK = ["--steps", "200", "--set", "agent.hidden=16,16", "agent.batch_size=32", "eval_episodes=3"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("cli") / "run"
+    assert main(["train", POINT, "--out", str(path), *QUICK]) == 0
+    return path
+
+
+def test_train_says_how_it_ended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", POINT, "--agent", "sac", "--out", str(tmp_path / "run"), *QUICK]) == 0
+    shown = capsys.readouterr()
+    assert "200 env steps and 100 gradient steps" in shown.out
+    assert "MB when full" in shown.err
+    assert "steps/s" in shown.err
+
+
+def test_several_seeds_lie_side_by_side_and_pair_when_fine_tuned(tmp_path: Path) -> None:
+    source, tuned = tmp_path / "source", tmp_path / "tuned"
+    assert main(["train", POINT, "--out", str(source), "--seeds", "0..1", *QUICK]) == 0
+    assert main(["finetune", str(source), "--out", str(tuned), "--seeds", "0..1", "--steps", "100"]) == 0
+    for seed in (0, 1):
+        text = (tuned / f"seed-{seed}" / "config.toml").read_text()
+        assert f'source = "{source / f"seed-{seed}"}"' in text
+        assert f"seed = {seed}\n" in text
+
+
+def test_seeds_give_the_same_numbers_alone_and_together(tmp_path: Path) -> None:
+    assert main(["train", POINT, "--out", str(tmp_path / "both"), "--seeds", "0,1", *QUICK]) == 0
+    assert main(["train", POINT, "--out", str(tmp_path / "alone"), "--seed", "1", *QUICK]) == 0
+    tables = []
+    for run in (tmp_path / "both" / "seed-1", tmp_path / "alone"):
+        with (run / "metrics.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        tables.append([{k: v for k, v in row.items() if not k.startswith("wall_")} for row in rows])
+    assert tables[0] == tables[1]
+
+
+def test_evaluate_prints_text_or_json(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", str(run), "--episodes", "4"]) == 0
+    assert "over 4 episodes" in capsys.readouterr().out
+    assert main(["evaluate", str(run), "--episodes", "4", "--shift", "action_gain=0.5", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["shift"] == "action_gain=0.5"
+    assert facts["episodes"] == 4
+    assert facts["success_interval"][0] <= facts["success"] <= facts["success_interval"][1]
+
+
+def test_shifts_and_check_and_doctor_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["shifts"]) == 0
+    assert "action_rotation" in capsys.readouterr().out
+    assert main(["check", POINT, "--shift", "action_gain=0.5"]) == 0
+    assert "FAIL" not in capsys.readouterr().out
+    assert main(["doctor"]) in (0, 1)
+    assert "mujoco" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trian", POINT], "Did you mean train"),
+        (["train", "FetchReech-v4", "--out", "{}"], "FetchReach-v4"),
+        (["train", POINT, "--out", "{}", "--agent", "sacc"], "Did you mean sac"),
+        (["train", POINT, "--out", "{}", "--relabel", "futur"], "Did you mean future"),
+        (["train", POINT, "--out", "{}", "--shift", "action_gian=0.5"], "action_gain"),
+        (["train", POINT, "--out", "{}", "--shift", "object_mass=2"], "object_mass"),
+        (["train", POINT, "--out", "{}", "--set", "agent.gama=0.9"], "agent.gamma"),
+        (["train", POINT, "--out", "{}", "--set", "agent.lr"], "NAME=VALUE"),
+        (["train", POINT, "--out", "{}", "--steps", "0"], "steps"),
+        (["train", POINT, "--out", "{}", "--seeds", "3..1"], "seeds"),
+        (["train", POINT, "--out", "{}", "--seeds", "0,0"], "seeds"),
+        (["train", "FrankaKitchen-v1", "--out", "{}"], "Nested goals"),
+        (["train", "CartPole-v1", "--out", "{}"], "Dict"),
+        (["evaluate", "no/such/run"], "run folder"),
+        (["finetune", "no/such/run", "--out", "{}"], "run folder"),
+        (["watch", "no/such/run", "--video", "{}"], "mp4"),
+        (["evaluate", "no/such/run", "--episodes", "0"], "episodes"),
+    ],
+)
+def test_bad_input_is_answered_in_one_line_with_exit_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    out = tmp_path / "out"
+    code = main([argument.format(out) for argument in arguments])
+    shown = capsys.readouterr().err.strip()
+    if arguments[0] == "watch" and "rendering" in shown:
+        pytest.skip("nothing can be rendered here, which is said first")
+    assert code == 2
+    assert message in shown.splitlines()[-1]
+    assert not out.exists()
+
+
+def test_misspelt_options_are_answered_by_exit_code_2() -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["train", POINT, "--out", "x", "--stepps", "3"])
+    assert caught.value.code == 2
+
+
+def test_an_existing_run_is_not_overwritten(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (run / "metrics.csv").read_bytes()
+    assert main(["train", POINT, "--out", str(run), *QUICK]) == 2
+    assert "never overwritten" in capsys.readouterr().err
+    assert (run / "metrics.csv").read_bytes() == before
+
+
+def test_ctrl_c_keeps_what_was_learned(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "regoal.cli", "train", POINT, "--out", str(out), "--steps", "1000000"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+    _wait_for(lambda: (out / "metrics.csv").exists() and (out / "metrics.csv").read_text().count("\n") >= 3)
+    process.send_signal(signal.SIGINT)
+    _, shown = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert f"what was learned is in {out}" in shown
+    assert main(["evaluate", str(out), "--episodes", "2"]) == 0
+
+
+def _wait_for(condition: "object", seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)

@@ -1,0 +1,112 @@
+"""Who may import whom, what the face loads, and how fast it answers."""
+
+import ast
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import regoal
+
+SOURCE = Path(regoal.__file__).parent
+ALLOWED = {
+    "envs": {"regoal.envs", "regoal.errors"},
+    "buffers": {"regoal.buffers", "regoal.errors"},
+    "agent": {"regoal.agent", "regoal.buffers", "regoal.envs", "regoal.errors"},
+    "benchmarks": {
+        "regoal.benchmarks",
+        "regoal.agent",
+        "regoal.buffers",
+        "regoal.envs",
+        "regoal.errors",
+        "regoal.rendering",
+    },
+}
+FOREIGN = {"buffers": {"numpy", "torch", "regoal"}, "envs": {"numpy", "gymnasium", "mujoco", "regoal"}}
+
+
+def imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found.add(node.module or "")
+    return found
+
+
+def files(package: str) -> list[Path]:
+    found = sorted((SOURCE / package).glob("*.py"))
+    assert found
+    return found
+
+
+@pytest.mark.parametrize("package", sorted(ALLOWED))
+def test_packages_import_only_what_lies_below_them(package: str) -> None:
+    for path in files(package):
+        for name in imports(path):
+            if name.split(".")[0] == "regoal":
+                assert ".".join(name.split(".")[:2]) in ALLOWED[package], f"{path.name} imports {name}"
+
+
+@pytest.mark.parametrize("package", sorted(FOREIGN))
+def test_lower_packages_use_few_libraries(package: str) -> None:
+    known = FOREIGN[package] | set(sys.stdlib_module_names)
+    for path in files(package):
+        for name in imports(path):
+            assert name.split(".")[0] in known, f"{path.name} imports {name}"
+
+
+def test_nothing_imports_the_command_line() -> None:
+    for package in ALLOWED:
+        for path in files(package):
+            assert not any(name.startswith("regoal.cli") for name in imports(path))
+
+
+def test_every_file_belongs_to_a_listed_package() -> None:
+    for package in ALLOWED:
+        assert not [
+            path for path in (SOURCE / package).iterdir() if path.is_dir() and list(path.glob("*.py"))
+        ]
+
+
+def loaded_after(statement: str) -> set[str]:
+    code = f"import sys; {statement}; print('\\n'.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import regoal",
+        "import regoal.agent.config, regoal.agent.settings",
+        "import regoal.agent.rollout",
+        "import regoal.agent.policy, regoal.agent.checkpoints",
+        "import regoal.buffers.episode",
+        "import regoal.envs.check",
+    ],
+)
+def test_these_never_load_torch(statement: str) -> None:
+    assert "torch" not in loaded_after(statement)
+
+
+def test_importing_regoal_is_light() -> None:
+    heavy = {"torch", "mujoco", "gymnasium", "gymnasium_robotics", "matplotlib", "numpy"}
+    assert not heavy & loaded_after("import regoal")
+
+
+def test_help_answers_within_a_second() -> None:
+    command = [sys.executable, "-m", "regoal.cli", "--help"]
+    subprocess.run(command, capture_output=True, check=True)  # compiles the files
+    best = min(_seconds(command) for _ in range(3))
+    assert best < 1.0
+
+
+def _seconds(command: list[str]) -> float:
+    began = time.perf_counter()
+    subprocess.run(command, capture_output=True, check=True)
+    return time.perf_counter() - began

@@ -1,0 +1,62 @@
+"""Learning proofs: what we claim works, and its baseline fails."""
+
+import dataclasses
+import time
+from pathlib import Path
+
+import pytest
+
+from regoal import DDPGConfig, SACConfig, TrainConfig, train
+from regoal.agent.evaluation import evaluate
+from regoal.agent.policy import Policy
+from regoal.benchmarks.reach import SEEDS, STEPS, measure
+from regoal.envs.goal_spec import GoalSpec
+
+POINT = "regoal/PointReach-v0"
+
+
+def learned(config: TrainConfig) -> float:
+    """Success over 100 fresh episodes after training."""
+    run = train(config)
+    spec = GoalSpec.of(config.env, **config.env_kwargs)
+    env = spec.recipe.build()
+    return evaluate(env, spec, Policy.load(run.path), episodes=100, seed=1_000).success
+
+
+@pytest.mark.parametrize(
+    "agent",
+    [DDPGConfig(hidden=(64, 64), batch_size=128), SACConfig(hidden=(64, 64), batch_size=128)],
+    ids=["ddpg", "sac"],
+)
+def test_hindsight_solves_point_reach_and_its_absence_does_not(
+    tmp_path: Path, agent: DDPGConfig | SACConfig
+) -> None:
+    began = time.monotonic()
+    plain = TrainConfig(env=POINT, out=str(tmp_path / "her"), agent=agent, steps=4_000, eval_interval=4_000)
+    assert learned(plain) >= 0.95
+    without = dataclasses.replace(plain, out=str(tmp_path / "none"), relabel="none")
+    assert learned(without) <= 0.3
+    assert time.monotonic() - began < 60
+
+
+def test_hindsight_learns_where_success_terminates(tmp_path: Path) -> None:
+    # Success is scored at the last step, which is the step that reached the goal.
+    config = TrainConfig(
+        env=POINT,
+        env_kwargs={"terminate_on_success": True},
+        out=str(tmp_path / "her"),
+        agent=DDPGConfig(hidden=(64, 64)),
+        steps=4_000,
+        eval_interval=4_000,
+    )
+    assert learned(config) >= 0.95
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("agent", sorted(STEPS))
+def test_fetch_reach_is_learned_within_the_budget(tmp_path: Path, agent: str, seed: int) -> None:
+    row = measure(agent, seed, tmp_path)
+    assert row.success >= 0.95
+    if agent == "ddpg":
+        assert row.wall_seconds <= 60

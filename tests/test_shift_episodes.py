@@ -1,0 +1,250 @@
+"""A shifted env over episodes: seeds, draws, identity, the goal contract, copies, refusals."""
+
+import copy
+import pickle
+import re
+import warnings
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from numpy.typing import NDArray
+
+from regoal.envs import GoalSpec
+from regoal.envs.make import Env, make
+from regoal.envs.shift import Shift, Term
+from regoal.envs.shift_families import list_families
+from regoal.envs.shifted import Shifted
+from regoal.errors import BadInput
+
+POINT = "regoal/PointReach-v0"
+EVERYTHING = (
+    "friction=0.1..2,object_mass=1/5,gravity=0.5..1.5,goal_region=0.5..1.2,observation_noise=0..0.01,"
+    "action_gain=0.5..2,action_rotation=-90..90,action_delay=0..3"
+)
+
+
+def _episode(env: Env, seed: int | None, steps: int = 15, actions: int = 0) -> bytes:
+    """All that an agent sees in an episode, as bytes."""
+    rng = np.random.default_rng(actions)
+    observation, info = env.reset(seed=seed)
+    seen = [_bytes(observation), str(info.get("shift")).encode()]
+    low, high = env.action_space.low, env.action_space.high  # type: ignore[attr-defined]
+    for _ in range(steps):
+        observation, reward, terminated, truncated, _ = env.step(rng.uniform(low, high).astype(np.float32))
+        seen += [_bytes(observation), str((float(reward), terminated, truncated)).encode()]
+    return b"|".join(seen)
+
+
+def _bytes(observation: dict[str, NDArray[Any]]) -> bytes:
+    return b"".join(observation[key].tobytes() for key in sorted(observation))
+
+
+@pytest.mark.parametrize("env_id", ["FetchPush-v4", "FetchReach-v4", "PointMaze_UMaze-v3", POINT])
+def test_identity_changes_nothing_to_the_bit(env_id: str) -> None:
+    plain = make(env_id)
+    applicable = [family for family in list_families() if family.why_not(plain) is None]
+    identity = Shift(tuple(Term(family.name, (family.identity,)) for family in applicable))
+    shifted = make(env_id, identity)
+    for seed in (0, 1, None, 2):
+        if seed is None:  # the env goes on drawing as it would have
+            assert _bytes(plain.reset()[0]) == _bytes(shifted.reset()[0])
+            continue
+        expected = _episode(plain, seed, steps=40).replace(b"None", str(identity).encode())
+        assert _episode(shifted, seed, steps=40) == expected
+    plain.close()
+    shifted.close()
+
+
+@pytest.mark.parametrize("shift", ["friction=0.1", "action_delay=2,observation_noise=0.1", EVERYTHING])
+def test_start_of_the_episode_is_that_of_the_plain_env_for_the_same_seed(shift: str) -> None:
+    plain, shifted = make("FetchPush-v4"), make("FetchPush-v4", shift)
+    for seed in range(3):
+        expected, got = plain.reset(seed=seed)[0], shifted.reset(seed=seed)[0]
+        np.testing.assert_array_equal(got["achieved_goal"], expected["achieved_goal"])
+    plain.close()
+    shifted.close()
+
+
+@pytest.mark.parametrize(("env_id", "shift"), [("FetchPush-v4", EVERYTHING), (POINT, "")])
+def test_same_seed_gives_the_same_episode_whatever_happened_before(env_id: str, shift: str) -> None:
+    shift = shift or EVERYTHING.split(",", 3)[3]
+    fresh = [make(env_id, shift) for _ in range(3)]
+    old = make(env_id, shift)
+    for seed in (5, None, None, 6, None):
+        _episode(old, seed, steps=7, actions=9)
+    for seed, env in enumerate(fresh):
+        assert _episode(old, seed) == _episode(env, seed)
+    assert _episode(old, None) == _episode(fresh[2], None)  # and unseeded resets go on alike
+    for env in (*fresh, old):
+        env.close()
+
+
+def test_nominal_physics_comes_back_exactly_between_episodes() -> None:
+    """An episode at the identity is the plain env's, even after episodes with other values."""
+    plain = make("FetchPush-v4")
+    shifted = make("FetchPush-v4", "friction=0.1/1,object_mass=1/8,gravity=0.5/1")
+    identity = "friction=1,object_mass=1,gravity=1"
+    found = 0
+    for seed in range(40):
+        episode = _episode(shifted, seed, steps=4)
+        if identity.encode() in episode:
+            found += 1
+            assert episode == _episode(plain, seed, steps=4).replace(b"None", identity.encode())
+    assert found >= 2
+    plain.close()
+    shifted.close()
+
+
+def test_values_are_drawn_anew_for_each_episode_and_told() -> None:
+    env = make(POINT, "action_delay=1/3,action_gain=0.5..2")
+    told = [env.reset(seed=0)[1]["shift"]] + [env.reset()[1]["shift"] for _ in range(30)]
+    assert len(set(told)) == 31
+    drawn = [Shift.parse(text) for text in told]
+    assert {shift.terms[1].values for shift in drawn} == {(1.0,), (3.0,)}
+    assert all(0.5 <= shift.terms[0].values[0] <= 2 for shift in drawn)
+    assert env.get_wrapper_attr("shift_this_episode") == drawn[-1]
+    assert str(env.get_wrapper_attr("shift")) == "action_gain=0.5..2,action_delay=1/3"
+    again = make(POINT, "action_delay=1/3,action_gain=0.5..2")
+    assert [again.reset(seed=0)[1]["shift"]] + [again.reset()[1]["shift"] for _ in range(30)] == told
+
+
+def test_noise_within_episodes_does_not_disturb_what_is_drawn_between_them() -> None:
+    told = []
+    for steps in (0, 20):
+        env = make(POINT, "action_gain=0.5..2,observation_noise=0.1")
+        env.reset(seed=0)
+        for _ in range(steps):
+            env.step(np.zeros(2, np.float32))
+        told.append(env.reset()[1]["shift"])
+    assert told[0] == told[1]
+
+
+def test_a_shifted_env_is_rebuilt_from_its_spec() -> None:
+    env = make("FetchPush-v4", "action_rotation=45,friction=0.1..1")
+    assert env.spec is not None
+    for spec in (env.spec, gym.envs.registration.EnvSpec.from_json(env.spec.to_json())):
+        again = gym.make(spec)
+        assert str(again.get_wrapper_attr("shift")) == "friction=0.1..1,action_rotation=45"
+        assert _episode(again, 4) == _episode(env, 4)
+        again.close()
+    env.close()
+
+
+def test_a_copy_shifts_its_own_simulation() -> None:
+    env = make("FetchPush-v4", "friction=0.1,object_mass=3")
+    expected = _episode(env, 1)
+    for twin in (copy.deepcopy(env), pickle.loads(pickle.dumps(env))):  # noqa: S301
+        assert twin.unwrapped.model is not env.unwrapped.model  # type: ignore[attr-defined]
+        assert _episode(twin, 1) == expected
+        twin.close()
+    env.close()
+
+
+@pytest.mark.parametrize(
+    ("env_id", "shift"),
+    [("FetchPush-v4", "friction=0.1"), ("FetchPush-v4", EVERYTHING), (POINT, "goal_region=1.5")],
+)
+def test_the_goal_contract_holds_under_a_shift(env_id: str, shift: str) -> None:
+    plain, spec = GoalSpec.of(env_id), GoalSpec.of(env_id, shift)
+    assert spec.recipe.shift == shift
+    assert (spec.observation_size, spec.goal_size) == (plain.observation_size, plain.goal_size)
+    assert spec.success_key == plain.success_key
+    assert GoalSpec.from_env(make(env_id, shift)).recipe.shift == shift
+    goals = np.random.default_rng(0).normal(size=(2, 6, spec.goal_size))
+    np.testing.assert_array_equal(spec.reward(*goals), plain.reward(*goals))
+    env = make(env_id, shift)
+    observation, _ = env.reset(seed=0)
+    for _ in range(10):
+        observation, reward, *_, info = env.step(np.ones(env.action_space.shape or (), np.float32))
+        achieved, desired = observation["achieved_goal"], observation["desired_goal"]
+        assert reward == env.get_wrapper_attr("compute_reward")(achieved, desired, {})
+        assert bool(info[spec.success_key]) == (reward == 0)
+    for thing in (plain, spec, env):
+        thing.close()
+
+
+@pytest.mark.parametrize("env_id", ["FetchReach-v4", POINT])
+def test_gymnasium_finds_no_fault(env_id: str) -> None:
+    shift = "goal_region=0.5..1.2,observation_noise=0.01,action_gain=2,action_rotation=30,action_delay=1"
+    env = make(env_id, shift)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it is wrapped, and that its boxes are unbounded
+        check_env(env, skip_render_check=True)
+    env.close()
+
+
+def test_no_shift_is_no_wrapper() -> None:
+    env = make(POINT)
+    assert Shift.parse("").apply(env) is env
+    assert not env.has_wrapper_attr("shift")
+
+
+REFUSED = [
+    ("FetchReach-v4", "friction=0.1", "nothing in it slides"),
+    ("HandReach-v3", "friction=0.1", "nothing in it slides"),
+    ("PointMaze_UMaze-v3", "friction=0.1", "nothing in it slides"),
+    (POINT, "friction=0.1", "nothing in it slides"),
+    ("HandManipulateBlock-v1", "friction=0.1", "lies in the hand"),
+    ("FetchReach-v4", "object_mass=2", "no object"),
+    ("AntMaze_UMaze-v5", "object_mass=2", "no object"),
+    (POINT, "gravity=2", "not simulated by MuJoCo"),
+    ("HandReach-v3", "action_rotation=45", "joint angles"),
+    ("AntMaze_UMaze-v5", "action_rotation=45", "joint torques"),
+    ("PointMaze_UMaze-v3", "goal_region=1.2", "cells of the maze"),
+    ("HandReach-v3", "goal_region=1.2", "finger-tip positions"),
+]
+
+
+@pytest.mark.parametrize(("env_id", "shift", "reason"), REFUSED)
+def test_a_shift_that_cannot_apply_is_refused_with_the_reason(env_id: str, shift: str, reason: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        make(env_id, f"action_gain=0.5,{shift}")
+    error = caught.value
+    assert env_id in error.where
+    assert shift.partition("=")[0] in error.where
+    assert reason in error.got
+    assert "Here these apply: " in error.fix
+    assert "action_gain" in error.fix
+    assert shift.partition("=")[0] not in error.fix
+
+
+@pytest.mark.parametrize(
+    ("env_id", "too_far", "greatest"),
+    [("FetchPush-v4", "1.3", "1.24"), ("FetchSlide-v4", "0.5..2", "1.49"), (POINT, "1/1.6", "1.5")],
+)
+def test_goals_out_of_reach_are_refused_with_a_figure_that_works(
+    env_id: str, too_far: str, greatest: str
+) -> None:
+    with pytest.raises(BadInput) as caught:
+        make(env_id, f"goal_region={too_far}")
+    assert greatest in caught.value.expected
+    make(env_id, f"goal_region={greatest}").close()
+
+
+def test_a_second_shift_is_refused_and_told_how_to_write_both() -> None:
+    env = make(POINT, "action_gain=0.5")
+    with pytest.raises(BadInput, match=re.escape("action_gain=0.5,action_delay=1")):
+        Shift.parse("action_delay=1").apply(gym.wrappers.TimeLimit(env, 10))
+    with pytest.raises(BadInput):
+        Shifted(env, "action_gain=2")
+
+
+def test_an_env_that_is_not_in_the_table_takes_what_needs_no_table() -> None:
+    class Plain(gym.Env[dict[str, Any], Any]):
+        action_space = gym.spaces.Box(-1, 1, (2,), np.float32)
+        observation_space = gym.spaces.Dict(observation=gym.spaces.Box(-1, 1, (2,), np.float32))
+
+        def reset(
+            self, *, seed: int | None = None, options: Any = None
+        ) -> tuple[dict[str, Any], dict[str, Any]]:
+            super().reset(seed=seed)
+            return {"observation": np.ones(2, np.float32)}, {}
+
+    env = Shift.parse("action_gain=0.5,action_delay=1,observation_noise=5").apply(Plain())
+    observation, _ = env.reset(seed=0)
+    assert env.observation_space.contains(observation)  # noise stays within declared bounds, float32
+    with pytest.raises(BadInput, match="not known for this env"):
+        Shift.parse("action_rotation=45").apply(Plain())

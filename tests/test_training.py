@@ -1,0 +1,254 @@
+"""The training loop: what it writes, that it repeats itself, and that a run is never lost."""
+
+import csv
+import dataclasses
+import signal
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from regoal import BadInput, DDPGConfig, FinetuneConfig, Policy, SACConfig, TrainConfig, finetune, train
+from regoal.agent import training
+from regoal.agent.checkpoints import newest_checkpoint
+from regoal.agent.interrupts import Stopped
+from regoal.agent.run_folder import read_config
+
+SMALL = DDPGConfig(hidden=(16, 16), batch_size=32)
+SMALL_SAC = SACConfig(hidden=(16, 16), batch_size=32)
+
+
+def config(out: Path, **changes: object) -> TrainConfig:
+    plain = TrainConfig(
+        env="regoal/PointReach-v0",
+        out=str(out),
+        agent=SMALL,
+        steps=400,
+        eval_interval=200,
+        eval_episodes=4,
+        checkpoint_interval=200,
+    )
+    return dataclasses.replace(plain, **changes)
+
+
+def metrics(run: Path) -> list[dict[str, str]]:
+    with (run / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def without_wall(run: Path) -> list[dict[str, str]]:
+    return [{k: v for k, v in row.items() if not k.startswith("wall_")} for row in metrics(run)]
+
+
+@pytest.mark.parametrize("agent", [SMALL, SMALL_SAC])
+def test_the_same_command_gives_the_same_metrics_and_weights(
+    tmp_path: Path, agent: DDPGConfig | SACConfig
+) -> None:
+    runs = [tmp_path / name for name in "abc"]
+    for run, seed in zip(runs, (0, 0, 1), strict=True):
+        train(config(run, agent=agent, seed=seed))
+    assert without_wall(runs[0]) == without_wall(runs[1])
+    assert (runs[0] / "episodes.csv").read_bytes() == (runs[1] / "episodes.csv").read_bytes()
+    one, other, third = (newest_checkpoint(run).learner_arrays() for run in runs)
+    assert all(np.array_equal(one[key], other[key]) for key in one)
+    assert without_wall(runs[0]) != without_wall(runs[2])
+    assert any(not np.array_equal(one[key], third[key]) for key in one)
+
+
+def test_a_run_folder_says_all_about_the_run(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    result = train(config(run))
+    rows = metrics(run)
+    assert [int(row["env_steps"]) for row in rows] == [0, 200, 400]
+    assert [int(row["gradient_steps"]) for row in rows] == [0, 100, 200]
+    assert result.success == float(rows[-1]["success"])
+    assert result.env_steps == 400
+    assert read_config(run) == config(run)
+    about = tomllib.loads((run / "run.toml").read_text())
+    assert about["command"]
+    assert about["versions"]["torch"].startswith("2.")
+    episodes = (run / "episodes.csv").read_text().splitlines()
+    assert len(episodes) == 1 + 8
+    assert newest_checkpoint(run).state["counters"] == {
+        "env_steps": 400,
+        "gradient_steps": 200,
+        "episodes": 8,
+    }
+
+
+def test_tensorboard_events_carry_the_usual_names(tmp_path: Path) -> None:
+    train(config(tmp_path / "run"))
+    events = EventAccumulator(str(tmp_path / "run"))
+    events.Reload()
+    tags = set(events.Tags()["scalars"])
+    assert {
+        "rollout/success_rate",
+        "eval/success_rate",
+        "train/critic_loss",
+        "train/actor_loss",
+        "time/fps",
+    } <= tags
+    assert [point.step for point in events.Scalars("eval/success_rate")] == [0, 200, 400]
+
+
+def test_a_policy_loads_without_env_and_acts_on_one_or_many(tmp_path: Path) -> None:
+    train(config(tmp_path / "run"))
+    policy = Policy.load(tmp_path / "run")
+    one = policy.act(np.zeros(4), np.ones(2))
+    assert one.shape == (2,)
+    assert one.dtype == np.float32
+    many = policy.act(np.zeros((5, 4)), np.ones((5, 2)))
+    np.testing.assert_allclose(many, np.tile(one, (5, 1)), atol=1e-6)
+    np.testing.assert_allclose(policy.act(np.zeros((5, 4)), np.ones(2)), many)
+    with pytest.raises(BadInput, match=r"desired_goal.*\(2,\)"):
+        policy.act(np.zeros(4), np.ones(3))
+
+
+def test_a_folder_with_something_in_it_is_refused_before_training(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "precious.txt").write_text("mine")
+    with pytest.raises(BadInput, match="never overwritten"):
+        train(config(tmp_path / "run"))
+    assert (tmp_path / "run" / "precious.txt").read_text() == "mine"
+
+
+def test_block_n_is_collected_with_the_weights_from_before_the_updates_on_block_n_minus_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acted_with, updates_done = [], []
+    plain_collect, plain_update = training.collect, training.Training._update
+
+    def collect(env, spec, policy, seed, indices):  # type: ignore[no-untyped-def]
+        acted_with.append(policy)
+        return plain_collect(env, spec, policy, seed, indices)
+
+    def update(self):  # type: ignore[no-untyped-def]
+        before = self.learner.policy()
+        plain_update(self)
+        updates_done.append((before, self.learner.policy()))
+
+    monkeypatch.setattr(training, "collect", collect)
+    monkeypatch.setattr(training.Training, "_update", update)
+    train(config(tmp_path / "run"))
+
+    def same(one: Policy, other: Policy) -> bool:
+        return all(np.array_equal(a, b) for a, b in zip(one.weights, other.weights, strict=True))
+
+    assert len(acted_with) == 4
+    for n in range(1, 4):
+        before, after = updates_done[n - 1]
+        assert same(acted_with[n], before)
+        assert not same(acted_with[n], after)
+
+
+def test_ctrl_c_ends_with_a_checkpoint_and_the_handler_is_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler = signal.getsignal(signal.SIGINT)
+    plain = training.collect
+
+    def collect_then_interrupt(*arguments):  # type: ignore[no-untyped-def]
+        episodes = plain(*arguments)
+        signal.raise_signal(signal.SIGINT)
+        return episodes
+
+    monkeypatch.setattr(training, "collect", collect_then_interrupt)
+    with pytest.raises(Stopped, match="run"):
+        train(config(tmp_path / "run"))
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert newest_checkpoint(tmp_path / "run").state["counters"]["env_steps"] == 100
+    assert Policy.load(tmp_path / "run").act(np.zeros(4), np.zeros(2)).shape == (2,)
+
+
+def test_nothing_is_learned_before_learning_starts(tmp_path: Path) -> None:
+    train(config(tmp_path / "run", learning_starts=200))
+    assert [int(row["gradient_steps"]) for row in metrics(tmp_path / "run")] == [0, 0, 100]
+
+
+def test_fine_tuning_starts_from_the_source_and_leaves_it_alone(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    train(config(source, seed=3))
+    before = {path: path.read_bytes() for path in sorted(source.rglob("*")) if path.is_file()}
+    zero_shot = {}
+    for mode in ("naive", "warm_start"):
+        finetune(
+            source,
+            FinetuneConfig(
+                out=str(tmp_path / mode),
+                mode=mode,
+                steps=300,
+                warmup_steps=100,
+                seed=3,
+                eval_interval=100,
+                eval_episodes=4,
+            ),
+        )
+        rows = metrics(tmp_path / mode)
+        zero_shot[mode] = rows[0]["success"]
+        expected = [0, 50, 100, 150] if mode == "naive" else [0, 0, 50, 100]
+        assert [int(row["gradient_steps"]) for row in rows] == expected
+        written = read_config(tmp_path / mode)
+        assert (written.source, written.mode, written.agent) == (str(source), mode, SMALL)
+    assert zero_shot["naive"] == zero_shot["warm_start"] == metrics(source)[-1]["success"]
+    assert before == {path: path.read_bytes() for path in sorted(source.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mode": "scratch"}, "regoal train --shift"),
+        ({"mode": "niave"}, "Did you mean naive"),
+        ({"warmup_steps": -1}, "warmup_steps"),
+        ({"normaliser": "melt"}, "freeze, continue, refit"),
+        ({"overrides": {"env": "FetchReach-v4"}}, "observation size"),
+        ({"overrides": {"agent.hidden": "(8, 8)"}}, "agent.hidden"),
+        ({"overrides": {"agent.lrr": "1"}}, "agent.lr"),
+        ({"relabel": "futur"}, "Did you mean future"),
+    ],
+)
+def test_fine_tuning_that_makes_no_sense_is_refused_and_writes_nothing(
+    tmp_path: Path, source_run: Path, changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(BadInput, match=message):
+        finetune(source_run, FinetuneConfig(out=str(tmp_path / "out"), **changes))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture(scope="module")
+def source_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("source") / "run"
+    train(config(run, steps=100))
+    return run
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": 0}, "steps: expected more than 0"),
+        ({"relabel": "hindsight"}, "relabel"),
+        ({"n_sampled_goal": -1}, "n_sampled_goal"),
+        ({"agent": DDPGConfig(gamma=1.0)}, "agent.gamma"),
+        ({"agent": DDPGConfig(hidden=())}, "agent.hidden"),
+        ({"mode": "naive"}, "source"),
+        ({"env": "regoal/PointReech-v0"}, "PointReach"),
+        ({"env": "no_such_module_anywhere:x/Y-v0"}, "no_such_module_anywhere"),
+        ({"shift": "frictoin=2"}, "friction"),
+    ],
+)
+def test_bad_settings_are_refused_and_write_nothing(
+    tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(BadInput, match=message):
+        train(config(tmp_path / "run", **changes))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_shift_drawn_per_episode_is_recorded(tmp_path: Path) -> None:
+    train(config(tmp_path / "run", shift="action_gain=0.5..2"))
+    with (tmp_path / "run" / "episodes.csv").open(newline="") as file:
+        drawn = [row["shift"] for row in csv.DictReader(file)]
+    values = [float(text.removeprefix("action_gain=")) for text in drawn]
+    assert len(set(values)) == len(values)
+    assert all(0.5 <= value <= 2 for value in values)

@@ -9,7 +9,7 @@ from regoal.agent.policy import Policy
 from regoal.agent.rollout import play
 from regoal.agent.seeding import Stream, env_seed
 from regoal.envs.goal_spec import GoalSpec
-from regoal.envs.make import Env
+from regoal.envs.recipe import Env
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,8 @@ class Policy:
         if self.head == "gaussian":
             mean, log_std = np.split(self._network(inputs), 2)
             noise = rng.standard_normal(self.action_size, np.float32)
-            return np.tanh(mean + np.exp(np.clip(log_std, *LOG_STD_RANGE)) * noise)
+            squashed: Floats = np.tanh(mean + np.exp(np.clip(log_std, *LOG_STD_RANGE)) * noise)
+            return squashed
         if rng.random() < self.exploration.random_share:
             return rng.uniform(-1.0, 1.0, self.action_size).astype(np.float32)
         noise = self.exploration.noise_std * rng.standard_normal(self.action_size, np.float32)

@@ -1,15 +1,16 @@
 """Playing whole episodes; imports no torch, so that worker processes stay small."""
 
 from collections.abc import Iterable
+from functools import partial
 
 import numpy as np
 
 from regoal.agent.policy import Policy
 from regoal.agent.seeding import Stream, env_seed, generator
 from regoal.buffers.episode import Episode
-from regoal.envs.contract import check_observation
+from regoal.envs.contract import check_observation, guarded
 from regoal.envs.goal_spec import GoalSpec
-from regoal.envs.make import Env
+from regoal.envs.recipe import Env
 from regoal.errors import EnvFault
 
 
@@ -51,37 +52,26 @@ def play(
         EnvFault: the env raised, left out a key, or returned what is not finite.
     """
     sizes = (spec.observation_size, spec.goal_size)
+    when = f"reset of episode {index}"
+    observation, info = guarded(env, when, lambda: env.reset(seed=seed))
+    check_observation(env, observation, sizes, when)
+    shift = str(info.get("shift", ""))
+    desired = np.array(observation["desired_goal"])
     observations, achieved, actions, rewards, successes = [], [], [], [], []
     terminated = truncated = False
-    step = 0
-    when = f"reset of episode {index}"
-    try:
-        observation, info = env.reset(seed=seed)
+    while not (terminated or truncated):
+        observations.append(np.array(observation["observation"]))
+        achieved.append(np.array(observation["achieved_goal"]))
+        inputs = np.concatenate([observation["observation"], desired]).astype(np.float32)
+        action = policy.explore(inputs, exploration) if exploration else policy.mean_action(inputs)
+        when = f"step {len(actions)} of episode {index}"
+        outcome = guarded(env, when, partial(env.step, policy.to_env(action)))
+        observation, reward, terminated, truncated, info = outcome
         check_observation(env, observation, sizes, when)
-        shift = str(info.get("shift", ""))
-        desired = np.array(observation["desired_goal"])
-        while not (terminated or truncated):
-            observations.append(np.array(observation["observation"]))
-            achieved.append(np.array(observation["achieved_goal"]))
-            inputs = np.concatenate([observation["observation"], desired]).astype(np.float32)
-            action = policy.explore(inputs, exploration) if exploration else policy.mean_action(inputs)
-            when = f"step {step} of episode {index}"
-            observation, reward, terminated, truncated, info = env.step(policy.to_env(action))
-            check_observation(env, observation, sizes, when)
-            _check_step(spec, desired, observation["desired_goal"], reward, info, when)
-            actions.append(action)
-            rewards.append(reward)
-            successes.append(bool(info[spec.success_key]))
-            step += 1
-    except EnvFault:
-        raise
-    except Exception as error:
-        raise EnvFault(
-            f"{spec.recipe.env_id} at {when}",
-            "a reset or step that returns",
-            f"{type(error).__name__}: {error}",
-            "The fault is inside the env.",
-        ) from error
+        _check_step(spec, desired, observation["desired_goal"], reward, info, when)
+        actions.append(action)
+        rewards.append(reward)
+        successes.append(bool(info[spec.success_key]))
     observations.append(np.array(observation["observation"]))
     achieved.append(np.array(observation["achieved_goal"]))
     return Episode(

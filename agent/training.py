@@ -30,7 +30,7 @@ from regoal.buffers.episode import Episode
 from regoal.buffers.hindsight import HindsightBuffer, buffer_bytes
 from regoal.envs.check import require_contract
 from regoal.envs.goal_spec import GoalSpec
-from regoal.envs.make import Env, EnvRecipe
+from regoal.envs.recipe import Env, EnvRecipe
 from regoal.envs.shift import Shift
 from regoal.errors import EnvFault
 

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from regoal.rendering import working_gl
 
 from regoal.agent.policy import Policy
 from regoal.agent.rollout import play
@@ -12,8 +11,9 @@ from regoal.agent.run_folder import read_config
 from regoal.agent.seeding import Stream, env_seed
 from regoal.benchmarks.video import Frame, record, write_video
 from regoal.envs.goal_spec import GoalSpec
-from regoal.envs.make import EnvRecipe
+from regoal.envs.recipe import EnvRecipe
 from regoal.errors import BadInput
+from regoal.rendering import working_gl
 
 EPISODES = 3
 SEED = 0

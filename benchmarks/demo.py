@@ -130,17 +130,18 @@ def run_or_stop(configs: list[TrainConfig], jobs: int) -> None:
 
 def make_table(curves: dict[str, Curve]) -> str:
     """A Markdown table: one row an arm."""
-    head = f"| arm | first success | success at {TARGET_STEPS // 4} steps | final success | steps to {THRESHOLD} |"
-    lines = [head, "|---|---|---|---|---|"]
+    quarter_steps = TARGET_STEPS // 4
+    head = ["arm", "first success", f"at {quarter_steps} steps", "final success", f"steps to {THRESHOLD}"]
+    lines = [f"| {' | '.join(head)} |", "|---|---|---|---|---|"]
     for arm, curve in curves.items():
-        quarter = int(np.searchsorted(curve.steps, TARGET_STEPS // 4))
+        quarter = int(np.searchsorted(curve.steps, quarter_steps))
         cells = [with_interval(curve.success[:, point]) for point in (0, quarter, -1)]
         reached = [steps_to(THRESHOLD, curve.steps, success, hold=2) for success in curve.success]
         shown = ", ".join("never" if np.isinf(steps) else f"{steps:.0f}" for steps in reached)
         lines.append(f"| {arm} | {' | '.join(cells)} | {shown} |")
     lines.append(
-        f"\nSuccess over {EVAL_EPISODES} episodes, mean of seeds {SEEDS[0]}-{SEEDS[-1]} [95 % bootstrap interval]; "
-        f"steps to {THRESHOLD}, held for two evaluations, seed by seed.\n"
+        f"\nSuccess over {EVAL_EPISODES} episodes, mean of seeds {SEEDS[0]}-{SEEDS[-1]} "
+        f"[95 % bootstrap interval]; steps to {THRESHOLD}, held for two evaluations, seed by seed.\n"
         "The first success of a fine-tuned arm is its zero-shot success."
     )
     return "\n".join(lines) + "\n"

@@ -62,7 +62,9 @@ def measure(agent: str, seed: int, out: Path) -> Row:
 
 def main() -> int:
     """Measure all and write reach.csv; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, default=Path("runs/reach-speed"))
     parser.add_argument("--results", type=Path, help="folder to write reach.csv to; OUT if not given")
     options = parser.parse_args()
@@ -74,7 +76,9 @@ def main() -> int:
         writer.writerow(field.name for field in fields(Row))
         writer.writerows([getattr(row, field.name) for field in fields(Row)] for row in rows)
     for row in rows:
-        print(f"{row.agent} seed {row.seed}: {row.success:.2f} after {row.env_steps} steps, {row.wall_seconds} s")
+        print(
+            f"{row.agent} seed {row.seed}: {row.success:.2f} after {row.env_steps} steps, {row.wall_seconds} s"
+        )
     return 0
 
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from regoal.rendering import working_gl
 
 from regoal.agent.policy import Policy
 from regoal.agent.seeding import Stream, env_seed
-from regoal.envs.make import EnvRecipe
+from regoal.envs.recipe import EnvRecipe
 from regoal.errors import BadInput
+from regoal.rendering import working_gl
 
 Frame = NDArray[np.uint8]
 
@@ -56,16 +56,16 @@ def write_video(path: Path, frames: list[Frame], fps: int = 25) -> None:
         BadInput: the extra `video` is not installed.
     """
     try:
-        import imageio.v2 as imageio
-        import imageio_ffmpeg  # noqa: F401  (the writer imageio looks for)
+        import imageio_ffmpeg
     except ImportError as error:
-        raise BadInput(
-            "video", "imageio and imageio-ffmpeg", str(error), "Run: pip install 'regoal[video]'."
-        ) from error
+        raise BadInput("video", "imageio-ffmpeg", str(error), "Run: pip install 'regoal[video]'.") from error
     path.parent.mkdir(parents=True, exist_ok=True)
-    with imageio.get_writer(path, fps=fps, macro_block_size=8) as writer:
-        for frame in frames:
-            writer.append_data(frame)
+    height, width, _ = frames[0].shape
+    writer = imageio_ffmpeg.write_frames(str(path), (width, height), fps=fps, macro_block_size=8)
+    writer.send(None)  # starts the encoder
+    for frame in frames:
+        writer.send(np.ascontiguousarray(frame))
+    writer.close()
 
 
 def _frame(picture: Any) -> Frame:

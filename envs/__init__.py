@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from regoal.envs.goal_spec import GoalSpec
-    from regoal.envs.make import EnvRecipe, make
+    from regoal.envs.recipe import EnvRecipe, make
     from regoal.envs.shift import Shift
 
-_HOME = {"GoalSpec": "goal_spec", "EnvRecipe": "make", "make": "make", "Shift": "shift"}
+_HOME = {"GoalSpec": "goal_spec", "EnvRecipe": "recipe", "make": "recipe", "Shift": "shift"}
 
 __all__ = ["EnvRecipe", "GoalSpec", "Shift", "make"]
 

@@ -14,7 +14,7 @@ from regoal.envs.shift_effect import Array, Effect
 from regoal.envs.shift_scenes import scene_of
 
 if TYPE_CHECKING:
-    from regoal.envs.make import Env
+    from regoal.envs.recipe import Env
 
 
 def why_no_action_shift(env: Env) -> str | None:

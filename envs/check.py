@@ -8,7 +8,7 @@ from regoal.envs.check_play import REPEATED_STEPS, Recording, first_difference, 
 from regoal.envs.contract import PairScore
 from regoal.envs.finding import Finding, attempt, failed, failures, noted, render
 from regoal.envs.goal_spec import GoalSpec
-from regoal.envs.make import Env, EnvRecipe
+from regoal.envs.recipe import Env, EnvRecipe
 from regoal.errors import BadInput
 
 __all__ = ["Finding", "check_env", "failures", "render", "require_contract"]

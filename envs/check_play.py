@@ -10,7 +10,7 @@ import numpy as np
 
 from regoal.envs import contract
 from regoal.envs.contract import Array, EnvCrash, PairScore
-from regoal.envs.make import Env
+from regoal.envs.recipe import Env
 from regoal.errors import BadInput, EnvFault
 
 FIRST_SEED = 1000

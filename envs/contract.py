@@ -21,7 +21,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from regoal.envs.make import Env
+from regoal.envs.recipe import Env
 from regoal.errors import BadInput, EnvFault
 
 GOAL_KEYS = ("observation", "achieved_goal", "desired_goal")
@@ -136,7 +136,7 @@ def success_key(env: Env, info: Mapping[str, Any]) -> str:
     raise BadInput(
         f"{name_of(env)} info",
         f"{' or '.join(repr(key) for key in SUCCESS_KEYS)} after every step",
-        ", ".join(info) or "no keys",
+        key_list(info),
         "Add info['is_success'] = bool(the goal is reached).",
     )
 

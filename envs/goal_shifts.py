@@ -11,7 +11,7 @@ from regoal.envs.shift_effect import Array, Effect, Observation
 from regoal.envs.shift_scenes import model_of, object_body, scene_of
 
 if TYPE_CHECKING:
-    from regoal.envs.make import Env
+    from regoal.envs.recipe import Env
 
 # A proportional controller brings the FetchReach gripper to every corner and edge of the goal box made
 # twice as wide (18 of 18), but to 17 at 2.25 times, 14 at 2.5 and 12 at 3: farther goals are out of reach.

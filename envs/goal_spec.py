@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from regoal.envs import contract
 from regoal.envs.contract import Array
-from regoal.envs.make import Env, EnvRecipe
+from regoal.envs.recipe import Env, EnvRecipe
 from regoal.envs.shift import Shift
 from regoal.errors import BadInput
 
@@ -150,7 +150,7 @@ class GoalSpec:
     def value_bounds(self, gamma: float) -> tuple[float, float]:
         """Least and greatest discounted return that the reward range allows.
 
-        Episodes may end at any step, so a return of 0 is always possible. A dense reward was only
+        Episodes may end at any step, so a single reward is a return too. A dense reward was only
         sampled, which bounds nothing: (-inf, inf).
         """
         if not self.sparse:

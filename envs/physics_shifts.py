@@ -14,7 +14,7 @@ from regoal.envs.shift_effect import Effect
 from regoal.envs.shift_scenes import has_mujoco_model, model_of, object_body, scene_of
 
 if TYPE_CHECKING:
-    from regoal.envs.make import Env
+    from regoal.envs.recipe import Env
 
 
 def why_no_friction(env: Env) -> str | None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 
-class PointReach(gym.Env[dict[str, Floats], NDArray[np.float32]]):
+class PointReach(gym.Env[dict[str, Any], NDArray[np.float32]]):
     """`regoal/PointReach-v0`: push a point mass to a goal in a square table of 2 m x 2 m.
 
     Observation (4,): position [m] and velocity [m/step]. Achieved goal (2,): the position.
@@ -35,7 +35,7 @@ class PointReach(gym.Env[dict[str, Floats], NDArray[np.float32]]):
         self.render_mode = render_mode
         self.goal_range = 1.0  # goals are drawn from [-goal_range, goal_range]^2
         plane = gym.spaces.Box(-np.inf, np.inf, (2,), np.float64)
-        self.observation_space: gym.spaces.Dict = gym.spaces.Dict(
+        self.observation_space = gym.spaces.Dict(
             observation=gym.spaces.Box(-np.inf, np.inf, (4,), np.float64),
             achieved_goal=plane,
             desired_goal=plane,

@@ -9,7 +9,7 @@ import numpy as np
 from regoal.envs.shift_effect import Effect, Observation
 
 if TYPE_CHECKING:
-    from regoal.envs.make import Env
+    from regoal.envs.recipe import Env
 
 
 def why_no_observation_noise(env: Env) -> str | None:

@@ -20,7 +20,7 @@ from regoal.errors import BadInput, did_you_mean
 if TYPE_CHECKING:
     import numpy as np
 
-    from regoal.envs.make import Env
+    from regoal.envs.recipe import Env
 
 
 @dataclass(frozen=True)

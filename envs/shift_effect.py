@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from regoal.envs.make import Env
+    from regoal.envs.recipe import Env
 
 Array = NDArray[Any]
 Observation = dict[str, Any]

@@ -11,7 +11,7 @@ from regoal.envs import action_shifts, goal_shifts, physics_shifts, sensing_shif
 from regoal.envs.shift_effect import Effect
 
 if TYPE_CHECKING:
-    from regoal.envs.make import Env
+    from regoal.envs.recipe import Env
 
 FACTOR = "factor"
 

@@ -13,7 +13,7 @@ from regoal.envs.shift_families import families_for
 from regoal.errors import BadInput
 
 if TYPE_CHECKING:
-    from regoal.envs.make import Env
+    from regoal.envs.recipe import Env
 
 # Apart from the env's own generator, which takes the same seed without a key: what the env draws for a
 # seed is the same with and without a shift.

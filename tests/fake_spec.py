@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from regoal.envs.goal_spec import GoalSpec
-from regoal.envs.make import EnvRecipe
+from regoal.envs.recipe import EnvRecipe
 
 
 def point_spec(**changes: object) -> GoalSpec:

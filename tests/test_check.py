@@ -11,7 +11,7 @@ import pytest
 
 from regoal.envs.check import Finding, check_env, failures, render, require_contract
 from regoal.envs.goal_spec import GoalSpec
-from regoal.envs.make import EnvRecipe
+from regoal.envs.recipe import EnvRecipe
 from regoal.errors import BadInput
 
 REAL = [

@@ -1,5 +1,6 @@
 """The doctor: knows what breaks, by versions alone, and which backends draw, by trying."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,12 +14,16 @@ from regoal.doctor import known_breakage, missing, report, versions
 GOOD = {"mujoco": "3.11.0", "gymnasium-robotics": "1.4.2", "torch": "2.13.0+cpu"}
 
 
+TRY = rendering.why_not
+
+
 @pytest.fixture(autouse=True)
-def _forget_tries(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.delenv("MUJOCO_GL", raising=False)
-    rendering.why_not.cache_clear()
+def _as_if_new(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No backend chosen and no try remembered; what a test sets is undone."""
+    monkeypatch.setenv("MUJOCO_GL", "")
+    TRY.cache_clear()
     yield
-    rendering.why_not.cache_clear()
+    TRY.cache_clear()
 
 
 @pytest.fixture
@@ -96,12 +101,11 @@ def test_a_problem_is_in_the_text_with_its_fix(only: Any, monkeypatch: pytest.Mo
     assert "fix: pip install 'mujoco>=3.3,<3.12'" in text
 
 
-def test_the_first_backend_that_draws_is_chosen_and_set(only: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_backend_that_draws_is_chosen_and_set(only: Any) -> None:
     tried = only("osmesa", "glfw")
     assert rendering.working_gl() == "osmesa"
-    assert rendering.os.environ["MUJOCO_GL"] == "osmesa"
+    assert os.environ["MUJOCO_GL"] == "osmesa"
     assert tried == ["egl", "osmesa"]
-    monkeypatch.delenv("MUJOCO_GL")
 
 
 def test_a_backend_that_is_set_is_not_overruled(only: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +113,7 @@ def test_a_backend_that_is_set_is_not_overruled(only: Any, monkeypatch: pytest.M
     tried = only("egl")
     assert rendering.working_gl() is None
     assert tried == ["glfw"]
-    assert rendering.os.environ["MUJOCO_GL"] == "glfw"
+    assert os.environ["MUJOCO_GL"] == "glfw"
 
 
 def test_rendering_switched_off_is_respected(only: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +146,7 @@ def test_what_is_chosen_does_draw_an_env() -> None:
     code = (
         "from regoal.rendering import working_gl\n"
         "if working_gl() is None: raise SystemExit(3)\n"
-        "from regoal.envs.make import make\n"
+        "from regoal.envs.recipe import make\n"
         "env = make('FetchReach-v4', render_mode='rgb_array'); env.reset(seed=0)\n"
         "picture = env.render(); assert picture.shape == (480, 480, 3) and picture.std() > 10\n"
         "env.close()"

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from regoal.envs.check import check_env
-from regoal.envs.make import EnvRecipe, make
 from regoal.envs.point_reach import PointReach
+from regoal.envs.recipe import EnvRecipe, make
 
 
 def test_full_push_follows_the_documented_dynamics() -> None:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from regoal.agent.finetuning import finetune
     from regoal.agent.policy import Policy
     from regoal.agent.training import train
-    from regoal.envs.make import make
+    from regoal.envs.recipe import make
     from regoal.errors import BadInput, EnvFault
 
 __version__ = "0.1.0"
@@ -22,7 +22,7 @@ _HOME = {
     "SACConfig": "regoal.agent.config",
     "TrainConfig": "regoal.agent.config",
     "finetune": "regoal.agent.finetuning",
-    "make": "regoal.envs.make",
+    "make": "regoal.envs.recipe",
     "train": "regoal.agent.training",
 }
 

@@ -7,6 +7,7 @@ Heavy imports happen inside, so that `regoal --help` answers at once.
 import dataclasses
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -219,7 +220,7 @@ def check(env: EnvId, /, shift: str = "") -> int:
         shift: Check the shifted env.
     """
     from regoal.envs.check import check_env, render
-    from regoal.envs.make import EnvRecipe
+    from regoal.envs.recipe import EnvRecipe
     from regoal.envs.shift import Shift
 
     findings = check_env(EnvRecipe(env, str(Shift.parse(shift))))
@@ -249,7 +250,7 @@ def doctor() -> int:
     return EXIT_FAILED if problems else 0
 
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., Any]] = {
     "train": train,
     "finetune": finetune,
     "evaluate": evaluate,
@@ -364,7 +365,7 @@ def _runs_in(path: Path) -> list[Path]:
 
 def _recipe(run: Path, shift: str | None) -> Any:
     from regoal.agent.run_folder import read_config
-    from regoal.envs.make import EnvRecipe
+    from regoal.envs.recipe import EnvRecipe
     from regoal.envs.shift import Shift
 
     config = read_config(run)

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from functools import cache
+from textwrap import shorten
 
 TIMEOUT = 30  # [s] for one try; a driver that hangs must not hang us
 SWITCHED_OFF = ("0", "disable", "disabled", "false", "off")
@@ -47,7 +48,7 @@ def why_not(backend: str) -> str:
     if done.returncode == 0:
         return ""
     lines = [line for line in done.stderr.splitlines() if line.strip()]
-    return lines[-1].strip() if lines else f"exit code {done.returncode}"
+    return shorten(lines[-1], 100, placeholder=" ...") if lines else f"exit code {done.returncode}"
 
 
 def working_gl() -> str | None:

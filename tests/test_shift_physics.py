@@ -1,0 +1,173 @@
+"""Shifts of the physics, proved by what happens in the env, never by reading a parameter back."""
+
+from typing import Any
+
+import mujoco
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from regoal.envs.physics_shifts import ObjectMass
+from regoal.envs.recipe import Env, make
+
+
+def _zero(env: Env) -> NDArray[np.float32]:
+    return np.zeros(env.action_space.shape or (), np.float32)
+
+
+def _place_object(env: Env, joint: str, position: list[float]) -> slice:
+    """Put the object somewhere, upright and at rest; returns where its velocities are in `qvel`."""
+    base: Any = env.unwrapped
+    found = base.model.joint(joint)
+    place, velocity = int(found.qposadr[0]), int(found.dofadr[0])
+    base.data.qpos[place : place + 7] = [*position, 1, 0, 0, 0]
+    base.data.qvel[velocity : velocity + 6] = 0
+    mujoco.mj_forward(base.model, base.data)
+    return slice(velocity, velocity + 6)
+
+
+# --- friction -----------------------------------------------------------------------------------------
+
+
+def _slide(env_id: str, shift: str) -> float:
+    """How far [m] the object slides at 0.5 m/s from the start, with the arm away."""
+    env = make(env_id, shift)
+    env.reset(seed=0)
+    for _ in range(4):
+        env.step(np.array([0, 0, 1, 0], np.float32))
+    base: Any = env.unwrapped
+    height = float(base.height_offset)
+    velocity = _place_object(env, "object0:joint", [1.25, 0.55, height])
+    base.data.qvel[velocity.start + 1] = 0.5
+    for _ in range(25):
+        env.step(_zero(env))
+    assert abs(base.data.body("object0").xpos[2] - height) < 0.01, "it fell off the table"
+    distance = float(base.data.body("object0").xpos[1]) - 0.55
+    env.close()
+    return distance
+
+
+def test_friction_sets_how_far_an_object_slides() -> None:
+    plain, half, tenth, twice = (
+        _slide("FetchPush-v4", s) for s in ("", "friction=0.5", "friction=0.1", "friction=2")
+    )
+    assert plain == pytest.approx(0.5**2 / (2 * 9.81), rel=0.1)  # v^2 / (2 mu g), mu = 1
+    assert half / plain == pytest.approx(2, rel=0.1)
+    assert tenth / plain == pytest.approx(10, rel=0.15)
+    assert twice < 0.6 * plain
+    assert _slide("FetchSlide-v4", "friction=2") / _slide("FetchSlide-v4", "") == pytest.approx(0.5, rel=0.1)
+
+
+def test_friction_sets_how_far_the_ant_slides() -> None:
+    distances = []
+    for shift in ("friction=0.1", "friction=0.5", "", "friction=2"):
+        env = make("AntMaze_UMaze-v5", shift)
+        env.reset(seed=0)
+        for _ in range(60):
+            env.step(_zero(env))
+        data: Any = env.unwrapped.data  # type: ignore[attr-defined]
+        start = float(data.qpos[0])
+        data.qvel[:] = 0
+        data.qvel[0] = 2.0 if start < 0 else -2.0
+        for _ in range(30):
+            env.step(_zero(env))
+        distances.append(abs(float(data.qpos[0]) - start))
+        env.close()
+    assert distances == sorted(distances, reverse=True)
+    assert distances[0] > 4 * distances[2]
+
+
+# --- mass ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("env_id", "body", "joint"),
+    [
+        ("FetchPush-v4", "object0", "object0:joint"),
+        ("HandManipulateBlock-v1", "object", "object:joint"),
+    ],
+)
+def test_object_mass_divides_the_acceleration_under_a_fixed_force_and_torque(
+    env_id: str, body: str, joint: str
+) -> None:
+    gained = {}
+    for shift in ("", "object_mass=0.5", "object_mass=5"):
+        env = make(env_id, shift)
+        env.reset(seed=0)
+        base: Any = env.unwrapped
+        velocity = _place_object(env, joint, [1.0, 0.75, 3.0])  # in the air, far from everything
+        base.data.body(body).xfrc_applied[:] = [0.2, 0, 0, 0, 0, 1e-5]
+        mujoco.mj_forward(base.model, base.data)  # at rest: the joint's damping has no say yet
+        gained[shift] = base.data.qacc[velocity][[0, 5]]  # along x, about z
+        env.close()
+    assert (gained[""] > 0).all()
+    np.testing.assert_allclose(gained["object_mass=0.5"] / gained[""], 2, rtol=0.1)
+    np.testing.assert_allclose(gained["object_mass=5"] / gained[""], 0.2, rtol=0.1)
+
+
+def test_a_heavier_object_is_still_pushed_but_slows_the_arm() -> None:
+    """The contact weights that MuJoCo derives follow the mass: pushing 10 times the mass stays sound."""
+    pushed = {}
+    for shift in ("", "object_mass=10"):
+        env = make("FetchPush-v4", shift)
+        env.reset(seed=0)
+        base: Any = env.unwrapped
+        grip = np.array(base.initial_gripper_xpos)
+        _place_object(env, "object0:joint", [grip[0] + 0.08, grip[1], base.height_offset])
+        for _ in range(10):
+            observation, *_ = env.step(np.array([0.5, 0, -0.05, 0], np.float32))
+        assert np.isfinite(observation["observation"]).all()
+        pushed[shift] = float(observation["achieved_goal"][0]) - grip[0] - 0.08
+        env.close()
+    assert pushed[""] > 0.01
+    assert 0 < pushed["object_mass=10"] < pushed[""]
+
+
+def test_changing_the_mass_leaves_the_running_simulation_where_it_is() -> None:
+    env = make("FetchPush-v4")
+    env.reset(seed=0)
+    for _ in range(3):
+        env.step(np.ones(4, np.float32))
+    data: Any = env.unwrapped.data  # type: ignore[attr-defined]
+    before = [np.array(part) for part in (data.qpos, data.qvel, data.xpos, data.mocap_pos, data.time)]
+    ObjectMass(env).begin(5.0)
+    after = (data.qpos, data.qvel, data.xpos, data.mocap_pos, data.time)
+    assert all(np.array_equal(one, other) for one, other in zip(before, after, strict=True))
+    env.close()
+
+
+# --- gravity ------------------------------------------------------------------------------------------
+
+
+def _fall(shift: str) -> float:
+    """How far [m] a lifted object falls in 0.1 s."""
+    env = make("FetchPush-v4", shift)
+    env.reset(seed=0)
+    base: Any = env.unwrapped
+    _place_object(env, "object0:joint", [1.3, 0.45, 0.9])
+    while base.data.time < base.initial_time + 0.1 - 1e-9:
+        mujoco.mj_step(base.model, base.data)
+    fallen = 0.9 - float(base.data.body("object0").xpos[2])
+    env.close()
+    return fallen
+
+
+def test_gravity_sets_how_far_an_object_falls() -> None:
+    plain = _fall("")
+    assert plain == pytest.approx(0.5 * 9.81 * 0.1**2, rel=0.05)
+    assert _fall("gravity=0.5") / plain == pytest.approx(0.5, rel=0.02)
+    assert _fall("gravity=2") / plain == pytest.approx(2, rel=0.02)
+    assert abs(_fall("gravity=0")) < 1e-6
+
+
+def test_gravity_hardly_matters_to_fetch_reach() -> None:
+    places = []
+    for shift in ("", "gravity=0.5", "gravity=2"):
+        env = make("FetchReach-v4", shift)
+        env.reset(seed=0)
+        for _ in range(15):
+            observation, *_ = env.step(np.array([0.5, 0.5, 0.2, 0], np.float32))
+        places.append(observation["achieved_goal"])
+        env.close()
+    for place in places[1:]:
+        assert 1e-4 < np.linalg.norm(place - places[0]) < 0.01

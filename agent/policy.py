@@ -108,15 +108,17 @@ class Policy:
 
     def explore(self, inputs: Floats, rng: np.random.Generator) -> Floats:
         """Action in [-1, 1] with exploration, for one input (observation_size + goal_size,)."""
+        action: Floats
         if self.head == "gaussian":
             mean, log_std = np.split(self._network(inputs), 2)
             noise = rng.standard_normal(self.action_size, np.float32)
-            squashed: Floats = np.tanh(mean + np.exp(np.clip(log_std, *LOG_STD_RANGE)) * noise)
-            return squashed
-        if rng.random() < self.exploration.random_share:
-            return rng.uniform(-1.0, 1.0, self.action_size).astype(np.float32)
-        noise = self.exploration.noise_std * rng.standard_normal(self.action_size, np.float32)
-        return np.clip(self.mean_action(inputs) + noise, -1.0, 1.0)
+            action = np.tanh(mean + np.exp(np.clip(log_std, *LOG_STD_RANGE)) * noise)
+        elif rng.random() < self.exploration.random_share:
+            action = rng.uniform(-1.0, 1.0, self.action_size).astype(np.float32)
+        else:
+            noise = self.exploration.noise_std * rng.standard_normal(self.action_size, np.float32)
+            action = np.clip(self.mean_action(inputs) + noise, -1.0, 1.0)
+        return action
 
     def to_env(self, action: Floats) -> Floats:
         """From [-1, 1] to the env's units."""

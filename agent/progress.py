@@ -6,7 +6,7 @@ import sys
 import time
 from types import TracebackType
 
-SECONDS_BETWEEN_LINES = 5.0
+SECONDS_BETWEEN_LINES = 5.0  # for one run; side by side, three times as long
 
 
 class Progress:
@@ -22,9 +22,11 @@ class Progress:
         self._steps, self._success = 0, float("nan")
         self._began = time.monotonic()
         self._bar = None
+        alone = multiprocessing.parent_process() is None
+        self._pause = SECONDS_BETWEEN_LINES * (1 if alone else 3)
         self._printed = -math.inf
         # Bars of several processes would write over each other.
-        if sys.stderr.isatty() and multiprocessing.parent_process() is None:
+        if sys.stderr.isatty() and alone:
             from tqdm import tqdm
 
             self._bar = tqdm(total=total, desc=label, unit="step", dynamic_ncols=True)
@@ -51,7 +53,7 @@ class Progress:
             self._bar.set_postfix(success=f"{success:.2f}")
             return
         now = time.monotonic()
-        if now - self._printed < SECONDS_BETWEEN_LINES and self._steps < self._total:
+        if now - self._printed < self._pause and self._steps < self._total:
             return
         self._printed, elapsed = now, now - self._began
         speed = self._steps / max(elapsed, 1e-9)

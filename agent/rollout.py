@@ -7,7 +7,7 @@ import numpy as np
 
 from regoal.agent.policy import Policy
 from regoal.agent.seeding import Stream, env_seed, generator
-from regoal.buffers.episode import Episode
+from regoal.buffers.episode import Array, Episode
 from regoal.envs.contract import check_observation, guarded
 from regoal.envs.goal_spec import GoalSpec
 from regoal.envs.recipe import Env
@@ -57,7 +57,9 @@ def play(
     check_observation(env, observation, sizes, when)
     shift = str(info.get("shift", ""))
     desired = np.array(observation["desired_goal"])
-    observations, achieved, actions, rewards, successes = [], [], [], [], []
+    observations, achieved = [], []
+    actions: list[Array] = []
+    rewards, successes = [], []
     terminated = truncated = False
     while not (terminated or truncated):
         observations.append(np.array(observation["observation"]))

@@ -52,6 +52,7 @@ def draw_filmstrip(path: Path, frames: dict[str, list[Frame]], pictures: int = 6
             axis.imshow(shown[moment])
             axis.set(xticks=[], yticks=[], xlabel=f"step {moment}")
         row[0].set_title(label, loc="left")
+    figure.get_layout_engine().set(hspace=0.12)
     figure.savefig(path, dpi=100, metadata={"Software": None})
     plt.close(figure)
     return path

@@ -77,7 +77,8 @@ def main() -> int:
         writer.writerows([getattr(row, field.name) for field in fields(Row)] for row in rows)
     for row in rows:
         print(
-            f"{row.agent} seed {row.seed}: {row.success:.2f} after {row.env_steps} steps, {row.wall_seconds} s"
+            f"{row.agent} seed {row.seed}: success {row.success:.2f} after {row.env_steps} steps, "
+            f"{row.wall_seconds} s"
         )
     return 0
 

@@ -20,9 +20,13 @@ LONGEST = 7
 FETCH_PUSH = FakeScorer(observation_size=25, goal_size=3, action_size=4, max_episode_steps=50)
 
 a_length = st.integers(1, LONGEST)
-# Few episodes, and enough of them to go round the ring several times.
-some_lengths = st.lists(a_length, min_size=1, max_size=20) | st.lists(a_length, min_size=40, max_size=120)
-some_capacity = st.integers(LONGEST, 4 * LONGEST)
+# Few episodes, enough to go round the ring several times, and so many short ones that rows run out first.
+some_lengths = (
+    st.lists(a_length, min_size=1, max_size=20)
+    | st.lists(a_length, min_size=40, max_size=120)
+    | st.lists(st.sampled_from([1] * 9 + [LONGEST]), min_size=40, max_size=120)
+)
+some_capacity = st.integers(LONGEST, 6 * LONGEST)
 
 
 def new_storage(capacity: int, longest: int = LONGEST) -> EpisodeStorage:
@@ -145,6 +149,16 @@ def test_the_table_of_episodes_grows_when_many_are_held() -> None:
     assert len(storage) == 900
     rows = [int(storage.first_row[slot]) for slot in storage.slots()]
     assert rows == list(range(0, 1800, 2))
+
+
+@pytest.mark.parametrize("short_ones", range(30, 62))
+def test_short_episodes_at_the_end_of_the_ring_leave_before_those_at_its_start(short_ones: int) -> None:
+    lengths = [1] * short_ones + [LONGEST]
+    storage = filled(4 * LONGEST, lengths)
+    numbers = numbers_held(storage)
+    assert numbers == list(range(len(lengths) - len(numbers), len(lengths)))
+    for slot, number in zip(storage.slots(), numbers, strict=True):
+        assert storage.achieved_goal[storage.first_row[slot], 0] == number, "overwritten, but still held"
 
 
 def test_an_episode_as_long_as_the_ring_allows_replaces_everything() -> None:

@@ -233,7 +233,8 @@ def shifts() -> int:
     from regoal.envs.shift_families import FAMILIES
 
     for family in FAMILIES.values():
-        print(f"{family.name:20} {family.unit:28} unchanged: {family.identity:g}\n    {family.description}")
+        print(f"{family.name}  [{family.unit}; {family.identity:g} changes nothing]")
+        print(f"    {family.description}\n    applies to: {family.applies_to}")
     print(
         "\nFigure friction=0.1 · range per episode friction=0.5..2 · list per episode friction=0.5/1/2"
         "\nCompose with commas: action_rotation=45,action_gain=0.5"
@@ -271,12 +272,13 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if argv and not argv[0].startswith("-") and argv[0] not in COMMANDS:
             raise BadInput("command", "one that exists", repr(argv[0]), did_you_mean(argv[0], COMMANDS))
-        return tyro.extras.subcommand_cli_from_dict(
+        code: int = tyro.extras.subcommand_cli_from_dict(
             COMMANDS,
             prog="regoal",
             description="Pretrain agents in one world, fine-tune them with hindsight in another.",
             args=argv,
         )
+        return code
     except EnvFault as error:
         print(f"env fault: {error}", file=sys.stderr)
         return EXIT_FAILED

@@ -25,7 +25,7 @@ REQUIRED = (
     "matplotlib",
     "tomli-w",
 )
-OPTIONAL = ("imageio", "imageio-ffmpeg", "ray", "scipy")
+OPTIONAL = ("imageio-ffmpeg", "ray", "scipy")
 
 HOW_TO_DRAW = {
     "egl": "Debian, Ubuntu: apt install libegl1 libgl1-mesa-dri",
@@ -181,7 +181,6 @@ def _rendering_lines() -> list[str]:
 def _video_line() -> str:
     """Whether mp4 files can be written."""
     try:
-        importlib.import_module("imageio")
         importlib.import_module("imageio_ffmpeg").get_ffmpeg_exe()
     except (ImportError, RuntimeError) as error:
         return f"mp4     no: {error} (pip install 'regoal[video]')"

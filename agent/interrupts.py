@@ -1,45 +1,62 @@
-"""Ctrl-C at a moment that suits: the first asks, the second insists."""
+"""Ctrl-C and SIGTERM at a moment that suits: the first asks, the second insists."""
 
 import signal
 import threading
 from types import FrameType, TracebackType
 from typing import Any
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 class Stopped(KeyboardInterrupt):
-    """The user asked to stop and everything learned is saved.
+    """A run was asked to stop, and everything learned is saved.
 
     Attributes:
         run: the folder that holds it.
+        signal: the number of the signal that asked.
     """
 
-    def __init__(self, run: str) -> None:
-        self.run = run
+    def __init__(self, run: str, signal_number: int = signal.SIGINT) -> None:
+        self.run, self.signal = run, int(signal_number)
         super().__init__(f"stopped; what was learned is in {run}")
 
-    def __reduce__(self) -> tuple[type, tuple[str]]:
-        return type(self), (self.run,)
+    def __reduce__(self) -> tuple[type, tuple[str, int]]:
+        return type(self), (self.run, self.signal)
+
+    @property
+    def exit_code(self) -> int:
+        """130 for Ctrl-C, 143 for SIGTERM."""
+        return 128 + self.signal
 
 
 class StopRequest:
-    """Turns the first Ctrl-C into a flag that is read between episodes; a second one ends at once."""
+    """Turns the first SIGINT or SIGTERM into a flag that is read between blocks; a second ends at once.
+
+    Attributes:
+        signal: number of the signal that came, 0 before one did.
+    """
 
     def __init__(self) -> None:
-        self.requested = False
-        self._before: Any = None
+        self.signal = 0
+        self._before: dict[signal.Signals, Any] = {}
+
+    @property
+    def requested(self) -> bool:
+        """Whether a signal came."""
+        return self.signal != 0
 
     def __enter__(self) -> "StopRequest":
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._note)
+            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.requested:
             raise KeyboardInterrupt
-        self.requested = True
+        self.signal = number

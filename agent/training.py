@@ -4,6 +4,7 @@ Block n is collected with the weights as they were before the updates on block n
 of delay and lets collection and updates run side by side, with the same numbers as one after the other.
 """
 
+import dataclasses
 import sys
 import time
 from collections import defaultdict
@@ -77,12 +78,13 @@ def train(config: TrainConfig) -> RunResult:
     Raises:
         BadInput: a setting or the env cannot work; nothing was written.
         EnvFault: the env broke its contract while running; the run folder holds what was learned.
-        Stopped: Ctrl-C; the run folder holds what was learned.
+        Stopped: Ctrl-C or SIGTERM; the run folder holds what was learned.
     """
     validate(config)
     torch.set_num_threads(config.threads)
-    shift = str(Shift.parse(config.shift))
-    spec = require_contract(EnvRecipe(config.env, shift, config.env_kwargs))
+    # One text for one shift, however it was typed: it is what is written down and compared.
+    config = dataclasses.replace(config, shift=str(Shift.parse(config.shift)))
+    spec = require_contract(EnvRecipe(config.env, config.shift, config.env_kwargs))
     try:
         training = Training(config, spec)
         with StopRequest() as stop:
@@ -148,7 +150,7 @@ class Training:
             eval_env.close()
         self._save()
         if stop.requested:
-            raise Stopped(str(self.path))
+            raise Stopped(str(self.path), stop.signal)
         return RunResult(self.path, self.success, self.env_steps, self.gradient_steps)
 
     def _collect(self, env: Env, acting: Policy) -> list[Episode]:

@@ -133,6 +133,8 @@ def make_table(curves: dict[str, Curve]) -> str:
     quarter_steps = TARGET_STEPS // 4
     head = ["arm", "first success", f"at {quarter_steps} steps", "final success", f"steps to {THRESHOLD}"]
     lines = [f"| {' | '.join(head)} |", "|---|---|---|---|---|"]
+    zero_shot = with_interval(curves[FINETUNE_HER].success[:, 0])
+    lines.append(f"| zero-shot, no learning | {' | '.join([zero_shot] * 3)} | |")
     for arm, curve in curves.items():
         quarter = int(np.searchsorted(curve.steps, quarter_steps))
         cells = [with_interval(curve.success[:, point]) for point in (0, quarter, -1)]
@@ -141,8 +143,7 @@ def make_table(curves: dict[str, Curve]) -> str:
         lines.append(f"| {arm} | {' | '.join(cells)} | {shown} |")
     lines.append(
         f"\nSuccess over {EVAL_EPISODES} episodes, mean of seeds {SEEDS[0]}-{SEEDS[-1]} "
-        f"[95 % bootstrap interval]; steps to {THRESHOLD}, held for two evaluations, seed by seed.\n"
-        "The first success of a fine-tuned arm is its zero-shot success."
+        f"[95 % bootstrap interval]; steps to {THRESHOLD}, held for two evaluations, seed by seed."
     )
     return "\n".join(lines) + "\n"
 
@@ -164,6 +165,19 @@ def write_csv(path: Path, curves: dict[str, Curve]) -> None:
                     writer.writerow([arm, ENV, SHIFT, seed, int(steps), f"{success:.6g}"])
 
 
+def read_csv(path: Path) -> dict[str, Curve]:
+    """The curves that `write_csv` wrote."""
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    curves = {}
+    for arm in ARMS:
+        mine = [row for row in rows if row["arm"] == arm]
+        steps = sorted({int(row["env_steps"]) for row in mine})
+        success = np.array([float(row["success"]) for row in mine]).reshape(-1, len(steps))
+        curves[arm] = Curve(np.array(steps), success)
+    return curves
+
+
 def next_free(path: Path) -> Path:
     """The path, or path-2, path-3 ... where it exists: runs are never overwritten."""
     candidate, number = path, 1
@@ -183,4 +197,4 @@ if __name__ == "__main__":
         sys.exit(main())
     except (Stopped, KeyboardInterrupt) as stopped:
         say(f"\n{stopped or 'stopped'}")
-        sys.exit(130)
+        sys.exit(stopped.exit_code if isinstance(stopped, Stopped) else 130)

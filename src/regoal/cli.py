@@ -287,7 +287,7 @@ def main(argv: list[str] | None = None) -> int:
         return EXIT_BAD_INPUT
     except Stopped as stopped:
         print(f"\n{stopped}", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        return stopped.exit_code
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         return EXIT_INTERRUPTED

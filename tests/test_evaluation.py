@@ -1,0 +1,104 @@
+"""What counts as success, and that evaluations are the same episodes every time."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from fake_spec import point_spec
+
+from regoal.agent.evaluation import evaluate
+from regoal.agent.policy import Exploration, Policy
+from regoal.agent.rollout import collect, play
+from regoal.envs.goal_spec import GoalSpec
+
+
+def policy(weight: np.ndarray | None = None, random_share: float = 0.0) -> Policy:
+    """A linear policy on PointReach: tanh(weight @ [x, y, vx, vy, goal x, goal y])."""
+    return Policy(
+        weights=((np.zeros((2, 6)) if weight is None else weight).astype(np.float32),),
+        biases=(np.zeros(2, np.float32),),
+        mean=np.zeros(6, np.float32),
+        std=np.ones(6, np.float32),
+        clip=5.0,
+        head="deterministic",
+        exploration=Exploration(0.2, random_share),
+        observation_size=4,
+        action_low=-np.ones(2, np.float32),
+        action_high=np.ones(2, np.float32),
+    )
+
+
+TOWARDS_GOAL = 10 * np.array([[-1, 0, -4, 0, 1, 0], [0, -1, 0, -4, 0, 1]])
+
+
+class PassesThrough(gym.Wrapper[Any, Any, Any, Any]):
+    """Says that the goal is reached at step 10 only."""
+
+    def reset(self, **options: Any) -> Any:
+        self.now = 0
+        return self.env.reset(**options)
+
+    def step(self, action: Any) -> Any:
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self.now += 1
+        return observation, reward, terminated, truncated, {**info, "is_success": self.now == 10}
+
+
+def test_success_is_that_of_the_last_step_and_any_step_is_told_apart() -> None:
+    spec = point_spec()
+    found = evaluate(PassesThrough(spec.recipe.build()), spec, policy(), episodes=3, seed=0)
+    assert (found.success, found.success_any, found.mean_length) == (0.0, 1.0, 50.0)
+
+
+def test_success_is_scored_on_true_state_under_sensing_noise() -> None:
+    plain = GoalSpec.of("regoal/PointReach-v0")
+    noisy = GoalSpec.of("regoal/PointReach-v0", "observation_noise=0.3")
+    env, noisy_env = plain.recipe.build(), noisy.recipe.build()
+    # A policy that ignores what it sees moves alike in both worlds: so must be what is scored.
+    blind = policy()
+    one = play(env, plain, blind, seed=3)
+    other = play(noisy_env, noisy, blind, seed=3)
+    np.testing.assert_array_equal(one.achieved_goal, other.achieved_goal)
+    np.testing.assert_array_equal(one.success, other.success)
+    assert not np.array_equal(one.observation, other.observation)
+
+
+def test_evaluation_does_not_depend_on_what_was_played_before() -> None:
+    spec = point_spec()
+    env = spec.recipe.build()
+    steering = policy(TOWARDS_GOAL)
+    first = evaluate(env, spec, steering, episodes=8, seed=5)
+    collect(env, spec, steering, 1, range(3))
+    assert evaluate(env, spec, steering, episodes=8, seed=5) == first
+    assert first.success == 1.0
+    assert evaluate(env, spec, steering, episodes=8, seed=6).mean_return != first.mean_return
+
+
+def test_episode_i_is_the_same_wherever_it_is_played() -> None:
+    spec = point_spec()
+    together = collect(spec.recipe.build(), spec, policy(random_share=0.3), 7, range(4))
+    alone = collect(spec.recipe.build(), spec, policy(random_share=0.3), 7, [2])
+    np.testing.assert_array_equal(together[2].observation, alone[0].observation)
+    np.testing.assert_array_equal(together[2].action, alone[0].action)
+    assert not np.array_equal(together[1].action, together[2].action)
+
+
+def test_random_share_and_noise_are_what_they_say() -> None:
+    rng = np.random.default_rng(0)
+    noise_only = np.array([policy().explore(np.zeros(6, np.float32), rng) for _ in range(4_000)])
+    assert noise_only.std() == pytest.approx(0.2, rel=0.05)
+    random_only = np.array(
+        [policy(random_share=1.0).explore(np.zeros(6, np.float32), rng) for _ in range(4_000)]
+    )
+    assert random_only.std() == pytest.approx(1 / np.sqrt(3), rel=0.05)
+    assert np.abs(random_only).max() <= 1
+
+
+def test_actions_reach_the_env_in_its_own_units() -> None:
+    stretched = Policy(
+        **policy(TOWARDS_GOAL).__dict__
+        | {"action_low": np.array([0.0, -4.0], np.float32), "action_high": np.array([2.0, 4.0], np.float32)}
+    )
+    np.testing.assert_allclose(stretched.to_env(np.array([-1, 1], np.float32)), [0, 4])
+    np.testing.assert_allclose(stretched.to_env(np.array([0, 0.5], np.float32)), [1, 2])

@@ -5,10 +5,15 @@ READY := .venv/.ready
 # One thread each: runs use the cores by running side by side.
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo test test-slow lint type wheel clean
+.PHONY: demo results test test-slow lint type wheel clean
 
 demo: $(READY)
 	@$(BIN)/python -m regoal.benchmarks.demo --out runs/demo $(DEMO)
+
+# Reruns everything the README shows and writes benchmarks/results (about 8 minutes on 2 cores).
+results: $(READY)
+	@$(BIN)/python -m regoal.benchmarks.demo --out runs/results/demo --results benchmarks/results
+	@$(BIN)/python -m regoal.benchmarks.reach --out runs/results/reach --results benchmarks/results
 
 test: $(READY)
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow" $(TESTS)

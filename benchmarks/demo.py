@@ -20,7 +20,7 @@ from regoal.agent.interrupts import Stopped
 from regoal.agent.training import train
 from regoal.benchmarks.before_after import show_before_after
 from regoal.benchmarks.curves import Curve, draw_curves, read_curve
-from regoal.benchmarks.parallel import cores, run_all
+from regoal.benchmarks.parallel import cores, next_free, run_all
 from regoal.benchmarks.statistics import bootstrap_interval, steps_to
 
 ENV = "FetchReach-v4"
@@ -29,7 +29,7 @@ SEEDS = (0, 1, 2)
 SOURCE_STEPS = 2_500
 TARGET_STEPS = 2_000
 EVAL_INTERVAL = 100
-EVAL_EPISODES = 20
+EVAL_EPISODES = 15
 THRESHOLD = 0.9
 
 FINETUNE_HER = "fine-tune + HER"
@@ -176,15 +176,6 @@ def read_csv(path: Path) -> dict[str, Curve]:
         success = np.array([float(row["success"]) for row in mine]).reshape(-1, len(steps))
         curves[arm] = Curve(np.array(steps), success)
     return curves
-
-
-def next_free(path: Path) -> Path:
-    """The path, or path-2, path-3 ... where it exists: runs are never overwritten."""
-    candidate, number = path, 1
-    while candidate.exists():
-        number += 1
-        candidate = path.with_name(f"{path.name}-{number}")
-    return candidate
 
 
 def say(text: str) -> None:

@@ -16,6 +16,7 @@ from regoal.agent.config import TrainConfig, agent_config
 from regoal.agent.evaluation import evaluate
 from regoal.agent.policy import Policy
 from regoal.agent.training import train
+from regoal.benchmarks.parallel import next_free
 from regoal.envs.goal_spec import GoalSpec
 
 ENV = "FetchReach-v4"
@@ -68,8 +69,9 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("runs/reach-speed"))
     parser.add_argument("--results", type=Path, help="folder to write reach.csv to; OUT if not given")
     options = parser.parse_args()
-    folder = options.results or options.out
-    rows = [measure(agent, seed, options.out) for agent in STEPS for seed in SEEDS]
+    out = next_free(options.out)
+    rows = [measure(agent, seed, out) for agent in STEPS for seed in SEEDS]
+    folder = options.results or out
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "reach.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

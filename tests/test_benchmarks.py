@@ -105,4 +105,4 @@ def test_the_readme_tells_the_committed_reach_results() -> None:
         worst = min(float(row["success"]) for row in mine)
         seconds = np.median([float(row["wall_seconds"]) for row in mine])
         steps = int(mine[0]["env_steps"])
-        assert f"{name} {worst:.2f} or better after {steps:,} steps, {seconds:.0f} s a run" in text
+        assert f"{name} {worst:.2f} in the worst seed after {steps:,} steps and {seconds:.0f} s" in text

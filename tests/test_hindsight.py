@@ -133,10 +133,9 @@ def test_rows_past_n_relabelled_keep_the_goal_that_was_desired(seed: int, batch_
     assert (np.isin(rows.goal_t[n:], [-9, 4]) & ((rows.goal_t[n:] == 4) == (rows.number[n:] == 0))).all()
 
 
-@pytest.mark.parametrize(
-    "buffer", [tagged_buffer([4], n_sampled_goal=0), tagged_buffer([4], strategy="none")]
-)
-def test_without_hindsight_nothing_is_relabelled(buffer: HindsightBuffer) -> None:
+@pytest.mark.parametrize(("strategy", "k"), [("future", 0), ("none", 4)])
+def test_without_hindsight_nothing_is_relabelled(strategy: str, k: int) -> None:
+    buffer = tagged_buffer([4], strategy=strategy, n_sampled_goal=k)
     assert not buffer.relabels
     assert buffer.sample(100).n_relabelled == 0
 

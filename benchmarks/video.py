@@ -49,12 +49,19 @@ def record(recipe: EnvRecipe, policy: Policy, *, episodes: int, seed: int) -> li
     return frames
 
 
+def require_mp4(path: Path) -> None:
+    """Refuse other file types before anything is rendered."""
+    if path.suffix != ".mp4":
+        raise BadInput("video", "a file name that ends in .mp4", str(path))
+
+
 def write_video(path: Path, frames: list[Frame], fps: int = 25) -> None:
     """Write an mp4 (H.264).
 
     Raises:
-        BadInput: the extra `video` is not installed.
+        BadInput: another file type, or the extra `video` is not installed.
     """
+    require_mp4(path)
     try:
         import imageio_ffmpeg
     except ImportError as error:

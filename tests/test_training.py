@@ -162,6 +162,47 @@ def test_ctrl_c_ends_with_a_checkpoint_and_the_handler_is_put_back(
     assert Policy.load(tmp_path / "run").act(np.zeros(4), np.zeros(2)).shape == (2,)
 
 
+@pytest.mark.parametrize(("relabel", "goals_a_step"), [("future", 2), ("none", 1)])
+def test_input_statistics_are_fed_with_hindsight_goals_where_goals_are_relabelled(
+    tmp_path: Path, relabel: str, goals_a_step: int
+) -> None:
+    train(config(tmp_path / "run", relabel=relabel))
+    arrays = newest_checkpoint(tmp_path / "run").learner_arrays()
+    assert arrays["normaliser.goal.count"][0] == 400 * goals_a_step
+    assert arrays["normaliser.observation.count"][0] == 400 + 8  # one state more than steps an episode
+
+
+def test_sigterm_checkpoints_and_says_143(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = training.collect
+
+    def collect_then_terminate(*arguments):  # type: ignore[no-untyped-def]
+        episodes = plain(*arguments)
+        signal.raise_signal(signal.SIGTERM)
+        return episodes
+
+    monkeypatch.setattr(training, "collect", collect_then_terminate)
+    with pytest.raises(Stopped) as caught:
+        train(config(tmp_path / "run"))
+    assert caught.value.exit_code == 143
+    assert newest_checkpoint(tmp_path / "run").state["counters"]["env_steps"] == 100
+
+
+def test_a_second_signal_ends_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def impatient(*arguments):  # type: ignore[no-untyped-def]
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(training, "collect", impatient)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        train(config(tmp_path / "run"))
+    assert not isinstance(caught.value, Stopped)
+
+
+def test_the_shift_is_written_down_in_its_canonical_text(tmp_path: Path) -> None:
+    train(config(tmp_path / "run", steps=100, shift=" action_delay=1 ,action_gain=0.50"))
+    assert read_config(tmp_path / "run").shift == "action_gain=0.5,action_delay=1"
+
+
 def test_nothing_is_learned_before_learning_starts(tmp_path: Path) -> None:
     train(config(tmp_path / "run", learning_starts=200))
     assert [int(row["gradient_steps"]) for row in metrics(tmp_path / "run")] == [0, 0, 100]

@@ -198,13 +198,12 @@ def watch(run: Run, /, video: Path, episodes: int = 3, shift: str | None = None,
         shift: World to play in; as in training if not given, "" for none.
         seed: Seed of the episodes.
     """
-    from regoal.benchmarks.video import record, require_rendering, write_video
+    from regoal.benchmarks.video import record, require_mp4, require_rendering, write_video
 
+    require_mp4(video)
     require_rendering()
     from regoal.agent.policy import Policy
 
-    if video.suffix != ".mp4":
-        raise BadInput("video", "a file name that ends in .mp4", str(video))
     policy = Policy.load(run)
     frames = record(_recipe(run, shift), policy, episodes=episodes, seed=seed)
     write_video(video, frames)

@@ -1,0 +1,69 @@
+"""Pictures of episodes, where something can be rendered; a clear answer where not."""
+
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+
+from regoal import BadInput, DDPGConfig, TrainConfig, train
+from regoal.benchmarks import before_after, video
+from regoal.benchmarks.before_after import show_before_after
+from regoal.cli import main
+from regoal.rendering import working_gl
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("video") / "run"
+    train(
+        TrainConfig(
+            env="regoal/PointReach-v0",
+            out=str(path),
+            agent=DDPGConfig(hidden=(16,), batch_size=16),
+            steps=100,
+            eval_episodes=1,
+        )
+    )
+    return path
+
+
+def frames_in(path: Path) -> int:
+    count, _ = imageio_ffmpeg.count_frames_and_secs(str(path))
+    return int(count)
+
+
+def test_a_video_has_a_frame_for_every_state(tmp_path: Path) -> None:
+    frames = [np.full((48, 64, 3), 5 * i, np.uint8) for i in range(20)]
+    video.write_video(tmp_path / "deep" / "x.mp4", frames)
+    assert frames_in(tmp_path / "deep" / "x.mp4") == 20
+
+
+def test_without_rendering_the_answer_says_what_to_install(
+    tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(video, "working_gl", lambda: None)
+    assert main(["watch", str(run), "--video", str(tmp_path / "x.mp4")]) == 2
+    assert "apt install" in capsys.readouterr().err
+
+
+def test_without_rendering_before_and_after_are_paths(
+    tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(before_after, "working_gl", lambda: None)
+    (written,) = show_before_after(tmp_path, run, run, "action_rotation=90")
+    assert written.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.skipif(working_gl() is None, reason="nothing can be rendered here (see regoal doctor)")
+def test_watch_and_before_after_where_rendering_works(tmp_path: Path, run: Path) -> None:
+    assert main(["watch", str(run), "--video", str(tmp_path / "x.mp4"), "--episodes", "2"]) == 0
+    assert frames_in(tmp_path / "x.mp4") == 2 * 51
+    strip, film = show_before_after(tmp_path, run, run, "action_rotation=90")
+    assert strip.read_bytes().startswith(b"\x89PNG")
+    assert frames_in(film) == 3 * 51
+
+
+def test_only_mp4_is_written(run: Path) -> None:
+    with pytest.raises(BadInput, match="mp4"):
+        video.write_video(Path("x.gif"), [np.zeros((48, 64, 3), np.uint8)])

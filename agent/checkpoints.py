@@ -24,10 +24,11 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from regoal.agent.policy import Exploration, Policy
-from regoal.errors import BadInput
+from regoal.errors import BadInput, TrainingFault
 
 SCHEMA = 1
 KEEP = 3
+FILES = {"actor.safetensors", "learner.safetensors", "state.json"}
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -67,16 +68,28 @@ class Checkpoint:
 
 
 def save_checkpoint(run: Path, policy: Policy, learner: Arrays, counters: dict[str, int]) -> Path:
-    """Write the next generation of a run and drop all but the newest `KEEP`."""
+    """Write the next generation of a run and drop all but the newest `KEEP`.
+
+    Raises:
+        TrainingFault: something is not finite; nothing was written, so the last good generation stays.
+    """
+    actor = _policy_arrays(policy)
+    for name, value in (actor | learner).items():
+        if not np.isfinite(value).all():
+            raise TrainingFault(
+                f"{run} {name}", "finite numbers to save", "NaN or infinity", "The last checkpoint stays."
+            )
     folder = run / "checkpoints"
     folder.mkdir(exist_ok=True)
+    _sync(run)
     number = max(_generations(folder), default=0) + 1
+    for left in folder.glob(".stage-*"):  # of a process that was killed while it saved
+        shutil.rmtree(left)
     stage = folder / f".stage-{os.getpid()}"
-    shutil.rmtree(stage, ignore_errors=True)
     stage.mkdir()
-    save_file(_policy_arrays(policy), stage / "actor.safetensors")
+    save_file(actor, stage / "actor.safetensors")
     save_file(
-        {key: np.ascontiguousarray(value) for key, value in learner.items()}, stage / "learner.safetensors"
+        {key: np.array(value, order="C") for key, value in learner.items()}, stage / "learner.safetensors"
     )
     state = {
         "schema": SCHEMA,
@@ -112,7 +125,8 @@ def newest_checkpoint(run: Path) -> Checkpoint:
     """
     folder = run / "checkpoints"
     if not folder.is_dir():
-        raise BadInput("run", "a run folder with checkpoints", str(run), _runs_below(run))
+        got = str(run) if run.exists() else f"{run}, which does not exist"
+        raise BadInput("run", "a run folder with checkpoints", got, _runs_below(run))
     for number in sorted(_generations(folder), reverse=True):
         path = folder / f"{number:06d}"
         fault = _fault(path)
@@ -143,8 +157,10 @@ def _fault(path: Path) -> str | None:
             return "its manifest is damaged"
         if manifest["schema"] != SCHEMA:
             return f"it has schema {manifest['schema']}, this version reads {SCHEMA}"
+        if set(manifest["files"]) != FILES:
+            return "its manifest is damaged"
         for name, (size, digest) in manifest["files"].items():
-            if "/" in name or (path / name).stat().st_size != size or _digest(path / name)[1] != digest:
+            if (path / name).stat().st_size != size or _digest(path / name)[1] != digest:
                 return f"{name} is damaged"
     except (OSError, ValueError, KeyError, TypeError) as error:
         return f"{type(error).__name__}: {error}"

@@ -1,7 +1,7 @@
 """Fine-tuning: training that starts from a source run, in another world."""
 
 import dataclasses
-from pathlib import Path
+import os
 
 from regoal.agent.config import MODES, FinetuneConfig, TrainConfig
 from regoal.agent.run_folder import read_config
@@ -12,11 +12,11 @@ from regoal.errors import BadInput, did_you_mean
 FINETUNE_MODES = tuple(mode for mode in MODES if mode != "scratch")
 
 
-def finetune(run: str | Path, config: FinetuneConfig) -> RunResult:
+def finetune(run: str | os.PathLike[str], config: FinetuneConfig) -> RunResult:
     """Fine-tune a trained run in a shifted env.
 
     Args:
-        run: the source's run folder.
+        run: the source's run folder, or the result of `train`.
         config: the target and the mode.
 
     Raises:
@@ -25,7 +25,7 @@ def finetune(run: str | Path, config: FinetuneConfig) -> RunResult:
     return train(resolve(run, config))
 
 
-def resolve(run: str | Path, config: FinetuneConfig) -> TrainConfig:
+def resolve(run: str | os.PathLike[str], config: FinetuneConfig) -> TrainConfig:
     """The settings of the fine-tuning run: the source's, but for what `config` says."""
     if config.mode not in FINETUNE_MODES:
         raise BadInput(
@@ -50,7 +50,7 @@ def resolve(run: str | Path, config: FinetuneConfig) -> TrainConfig:
         learning_starts=config.warmup_steps if config.mode == "warm_start" else 0,
         eval_interval=config.eval_interval,
         eval_episodes=config.eval_episodes,
-        source=str(run),
+        source=os.fspath(run),
         mode=config.mode,
         normaliser=config.normaliser,
     )

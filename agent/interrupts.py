@@ -29,6 +29,10 @@ class Stopped(KeyboardInterrupt):
         return 128 + self.signal
 
 
+class EvaluationLeft(Exception):
+    """A stop was asked for in the middle of an evaluation, which has no result then."""
+
+
 class StopRequest:
     """Turns the first SIGINT or SIGTERM into a flag that is read between blocks; a second ends at once.
 
@@ -45,9 +49,16 @@ class StopRequest:
         """Whether a signal came."""
         return self.signal != 0
 
+    def leave_evaluation(self) -> None:
+        """Raise `EvaluationLeft` if a signal came; called between the episodes of an evaluation."""
+        if self.requested:
+            raise EvaluationLeft
+
     def __enter__(self) -> "StopRequest":
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+            # What was told to ignore a signal goes on ignoring it.
+            minded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._note) for number in minded}
         return self
 
     def __exit__(

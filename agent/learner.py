@@ -75,7 +75,7 @@ def policy_of(
 
 
 def state_of(learner: Learner) -> Arrays:
-    """All arrays that a learner needs to go on: weights, optimiser moments, statistics."""
+    """Weights, optimiser moments and input statistics; random generators are the run's own."""
     arrays: Arrays = {f"normaliser.{key}": value for key, value in learner.normaliser.state().items()}
     for name, module in learner.modules().items():
         for key, tensor in module.state_dict().items():

@@ -1,6 +1,7 @@
 """A trained policy in numpy: what rollouts act with, and what users load without env or torch."""
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,10 +43,10 @@ class Policy:
         action_low, action_high: (action_size,) bounds in the env's units.
     """
 
-    weights: tuple[Floats, ...]
-    biases: tuple[Floats, ...]
-    mean: Floats
-    std: Floats
+    weights: tuple[Floats, ...] = field(repr=False)
+    biases: tuple[Floats, ...] = field(repr=False)
+    mean: Floats = field(repr=False)
+    std: Floats = field(repr=False)
     clip: float
     head: Literal["deterministic", "gaussian"]
     exploration: Exploration
@@ -54,7 +55,7 @@ class Policy:
     action_high: Floats
 
     @classmethod
-    def load(cls, path: str | Path) -> "Policy":
+    def load(cls, path: str | os.PathLike[str]) -> "Policy":
         """Load the newest checkpoint of a run folder; no env is built and no code is run from it.
 
         Raises:

@@ -1,6 +1,5 @@
 """Showing how far a run is: a bar on a terminal, plain lines elsewhere."""
 
-import math
 import multiprocessing
 import sys
 import time
@@ -24,7 +23,7 @@ class Progress:
         self._bar = None
         alone = multiprocessing.parent_process() is None
         self._pause = SECONDS_BETWEEN_LINES * (1 if alone else 3)
-        self._printed = -math.inf
+        self._printed = self._began
         # Bars of several processes would write over each other.
         if sys.stderr.isatty() and alone:
             from tqdm import tqdm
@@ -45,21 +44,22 @@ class Progress:
         self._steps += steps
         if self._bar is not None:
             self._bar.update(steps)
+        elif time.monotonic() - self._printed >= self._pause:
+            self._print()
 
     def evaluated(self, success: float) -> None:
         """An evaluation came out."""
         self._success = success
         if self._bar is not None:
             self._bar.set_postfix(success=f"{success:.2f}")
-            return
-        now = time.monotonic()
-        if now - self._printed < self._pause and self._steps < self._total:
-            return
-        self._printed, elapsed = now, now - self._began
-        speed = self._steps / max(elapsed, 1e-9)
-        left = f", {speed:.0f} steps/s, {(self._total - self._steps) / speed:.0f} s left" if speed else ""
-        print(
-            f"{self._label}: {self._steps}/{self._total} steps, success {success:.2f}{left}",
-            file=sys.stderr,
-            flush=True,
-        )
+        elif self._steps in (0, self._total) or time.monotonic() - self._printed >= self._pause:
+            self._print()
+
+    def _print(self) -> None:
+        self._printed = time.monotonic()
+        line = f"{self._label}: {self._steps}/{self._total} steps, success {self._success:.2f}"
+        if self._steps:
+            speed = self._steps / max(self._printed - self._began, 1e-9)
+            left = max(self._total - self._steps, 0) / speed
+            line += f", {speed:.0f} steps/s, {left:.0f} s left"
+        print(line, file=sys.stderr, flush=True)

@@ -1,6 +1,6 @@
 """Playing whole episodes; imports no torch, so that worker processes stay small."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 import numpy as np
@@ -11,13 +11,18 @@ from regoal.buffers.episode import Array, Episode
 from regoal.envs.contract import check_observation, guarded
 from regoal.envs.goal_spec import GoalSpec
 from regoal.envs.recipe import Env
-from regoal.errors import EnvFault
+from regoal.errors import EnvFault, TrainingFault
 
 
-def collect(env: Env, spec: GoalSpec, policy: Policy, run_seed: int, indices: Iterable[int]) -> list[Episode]:
-    """Play training episodes with exploration; episode i has the same seeds in every process."""
-    return [
-        play(
+def collect(
+    env: Env, spec: GoalSpec, policy: Policy, run_seed: int, indices: Iterable[int]
+) -> Iterator[Episode]:
+    """Play training episodes with exploration; episode i has the same seeds in every process.
+
+    Each is handed over as soon as it ends, so a fault in one does not take the others with it.
+    """
+    for index in indices:
+        yield play(
             env,
             spec,
             policy,
@@ -25,8 +30,6 @@ def collect(env: Env, spec: GoalSpec, policy: Policy, run_seed: int, indices: It
             exploration=generator(run_seed, Stream.EXPLORATION, index),
             index=index,
         )
-        for index in indices
-    ]
 
 
 def play(
@@ -49,7 +52,8 @@ def play(
         index: number of the episode, for messages and for the record.
 
     Raises:
-        EnvFault: the env raised, left out a key, or returned what is not finite.
+        EnvFault: the env raised, left out a key, returned what is not finite, or does not end.
+        TrainingFault: the policy's action is not finite.
     """
     sizes = (spec.observation_size, spec.goal_size)
     when = f"reset of episode {index}"
@@ -67,11 +71,22 @@ def play(
         inputs = np.concatenate([observation["observation"], desired]).astype(np.float32)
         action = policy.explore(inputs, exploration) if exploration else policy.mean_action(inputs)
         when = f"step {len(actions)} of episode {index}"
+        if not np.isfinite(action).all():
+            raise TrainingFault(
+                f"action for {when}", "finite numbers", str(action), "Learning diverged: lower agent.lr."
+            )
         outcome = guarded(env, when, partial(env.step, policy.to_env(action)))
         observation, reward, terminated, truncated, info = outcome
         check_observation(env, observation, sizes, when)
         _check_step(spec, desired, observation["desired_goal"], reward, info, when)
         actions.append(action)
+        if len(actions) >= spec.max_episode_steps and not (terminated or truncated):
+            raise EnvFault(
+                f"{spec.recipe.env_id} episode {index}",
+                f"an end after max_episode_steps = {spec.max_episode_steps}",
+                "neither terminated nor truncated",
+                "Wrap the env in gymnasium.wrappers.TimeLimit.",
+            )
         rewards.append(reward)
         successes.append(bool(info[spec.success_key]))
     observations.append(np.array(observation["observation"]))
@@ -95,6 +110,14 @@ def _check_step(
     env_id = spec.recipe.env_id
     if not np.isfinite(np.asarray(reward, np.float64)):
         raise EnvFault(f"{env_id} reward at {when}", "a finite number", str(reward))
+    low, high = spec.reward_range
+    if spec.sparse and not low - 1e-6 <= float(np.asarray(reward)) <= high + 1e-6:
+        raise EnvFault(
+            f"{env_id} reward at {when}",
+            f"compute_reward's {low:g} to {high:g}, seen while probing",
+            str(reward),
+            "A reward that follows from the two goals takes these values alone.",
+        )
     if spec.success_key not in info:
         raise EnvFault(
             f"{env_id} info at {when}", f"the key {spec.success_key!r}", ", ".join(info) or "no keys"

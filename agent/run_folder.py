@@ -1,6 +1,7 @@
 """A run is a folder: settings, versions, command line, metrics, episodes, curves, checkpoints."""
 
 import csv
+import os
 import shlex
 import sys
 import tomllib
@@ -47,6 +48,10 @@ def create_run_folder(config: TrainConfig) -> Path:
     Raises:
         BadInput: something is there already.
     """
+    try:
+        text = tomli_w.dumps(to_toml(config))
+    except TypeError as error:
+        raise BadInput("env_kwargs", "values that TOML can hold", str(error)) from error
     path = Path(config.out)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise BadInput("out", "a folder that does not exist yet", str(path), "Runs are never overwritten.")
@@ -54,13 +59,13 @@ def create_run_folder(config: TrainConfig) -> Path:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput("out", "a folder that can be made", f"{path} ({error})") from error
-    (path / "config.toml").write_text(tomli_w.dumps(to_toml(config)))
+    (path / "config.toml").write_text(text)
     run = {"command": shlex.join(sys.argv), "python": sys.version.split()[0], "versions": versions()}
     (path / "run.toml").write_text(tomli_w.dumps(run))
     return path
 
 
-def read_config(run: str | Path) -> TrainConfig:
+def read_config(run: str | os.PathLike[str]) -> TrainConfig:
     """The settings of a run.
 
     Raises:
@@ -72,7 +77,8 @@ def read_config(run: str | Path) -> TrainConfig:
     except FileNotFoundError as error:
         below = sorted(str(found.parent) for found in Path(run).glob("*/config.toml"))[:10]
         hint = f"Did you mean {' or '.join(below)}?" if below else "It is the --out of `regoal train`."
-        raise BadInput("run", "a run folder", str(run), hint) from error
+        got = str(run) if Path(run).exists() else f"{run}, which does not exist"
+        raise BadInput("run", "a run folder", got, hint) from error
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise BadInput(str(path), "a readable TOML file", str(error)) from error
     return from_toml(values)

@@ -2,12 +2,13 @@
 
 import ast
 import dataclasses
+import os
 import types
 import typing
 from collections.abc import Mapping
 from typing import Any
 
-from regoal.agent.config import MODES, NORMALISER_MODES, TrainConfig, agent_config
+from regoal.agent.config import TrainConfig, agent_config
 from regoal.errors import BadInput, did_you_mean
 
 
@@ -17,8 +18,13 @@ def set_field(config: Any, name: str, text: str) -> Any:
     Raises:
         BadInput: no such field, or the text is not of its type.
     """
-    if name not in _names(config):
-        raise BadInput("--set", "a setting that exists", repr(name), did_you_mean(name, _names(config)))
+    names = _names(config)
+    if name == "agent":
+        raise BadInput("--set", "a setting that exists", repr(name), "The agent is chosen by --agent.")
+    if name not in names:
+        leaf = [known for known in names if known.endswith(f".{name}")]
+        hint = f"Did you mean {leaf[0]}?" if leaf else did_you_mean(name, names)
+        raise BadInput("--set", "a setting that exists", repr(name), hint + " `regoal settings` lists all.")
     return _replaced(config, name, name, text)
 
 
@@ -30,13 +36,25 @@ def _replaced(config: Any, path: str, name: str, text: str) -> Any:
     return dataclasses.replace(config, **{head: typed(kind, _literal(text), name)})
 
 
-def _names(config: Any, prefix: str = "") -> set[str]:
-    """Dotted names of all plain settings."""
-    names = set()
+def describe(config: TrainConfig) -> str:
+    """All settings by their dotted names, with their values: a line each."""
+    lines = []
+    for name in _names(config):
+        value: Any = config
+        for part in name.split("."):
+            value = getattr(value, part)
+        shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
+        lines.append(f"{name}={shown}")
+    return "\n".join(lines)
+
+
+def _names(config: Any, prefix: str = "") -> list[str]:
+    """Dotted names of all plain settings, in their order."""
+    names = []
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         nested = dataclasses.is_dataclass(value)
-        names |= _names(value, f"{prefix}{field.name}.") if nested else {prefix + field.name}
+        names += _names(value, f"{prefix}{field.name}.") if nested else [prefix + field.name]
     return names
 
 
@@ -66,48 +84,6 @@ def from_toml(values: Mapping[str, Any]) -> TrainConfig:
     return TrainConfig(agent=agent, **fields)
 
 
-def validate(config: TrainConfig) -> None:
-    """Refuse values that cannot work, before anything is built.
-
-    Raises:
-        BadInput: naming the field.
-    """
-    agent = config.agent
-    _require("steps", config.steps, config.steps > 0, "more than 0")
-    _require("seed", config.seed, config.seed >= 0, "0 or more")
-    _require("n_sampled_goal", config.n_sampled_goal, config.n_sampled_goal >= 0, "0 or more")
-    for name in (
-        "block_episodes",
-        "eval_interval",
-        "eval_episodes",
-        "checkpoint_interval",
-        "threads",
-        "capacity",
-    ):
-        _require(name, getattr(config, name), getattr(config, name) >= 1, "1 or more")
-    _require("learning_starts", config.learning_starts, config.learning_starts >= 0, "0 or more")
-    for name in ("lr", "updates_per_step"):
-        _require(f"agent.{name}", getattr(agent, name), getattr(agent, name) > 0, "more than 0")
-    _require("agent.gamma", agent.gamma, 0 <= agent.gamma < 1, "in [0, 1)")
-    _require("agent.tau", agent.tau, 0 < agent.tau <= 1, "in (0, 1]")
-    for name in ("batch_size", "n_critics"):
-        _require(f"agent.{name}", getattr(agent, name), getattr(agent, name) >= 1, "1 or more")
-    _require(
-        "agent.hidden", agent.hidden, bool(agent.hidden) and min(agent.hidden) >= 1, "widths of 1 or more"
-    )
-    for name, value, known in (
-        ("mode", config.mode, MODES),
-        ("normaliser", config.normaliser, NORMALISER_MODES),
-    ):
-        if value not in known:
-            raise BadInput(name, f"one of {', '.join(known)}", repr(value), did_you_mean(value, known))
-    if bool(config.source) == (config.mode == "scratch"):
-        got = f"mode {config.mode!r} " + (
-            f"with source {config.source!r}" if config.source else "without one"
-        )
-        raise BadInput("mode", "a source for every mode but scratch, and none for scratch", got)
-
-
 def typed(kind: Any, value: Any, name: str) -> Any:
     """The value as the type, if it is one: no guessing beyond int for float and list for tuple."""
     origin = typing.get_origin(kind)
@@ -118,6 +94,8 @@ def typed(kind: Any, value: Any, name: str) -> Any:
         return float(value)
     if kind is int and isinstance(value, float) and value.is_integer():
         return int(value)
+    if kind is str and isinstance(value, os.PathLike):
+        return os.fspath(value)
     if kind is str and isinstance(value, int | float):
         return str(value)
     expected = origin or kind
@@ -142,10 +120,5 @@ def _literal(text: str) -> Any:
         return text.lower() == "true"
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return text
-
-
-def _require(name: str, value: Any, fine: bool, expected: str) -> None:
-    if not fine:
-        raise BadInput(name, expected, repr(value))

@@ -4,10 +4,13 @@ Block n is collected with the weights as they were before the updates on block n
 of delay and lets collection and updates run side by side, with the same numbers as one after the other.
 """
 
+import contextlib
 import dataclasses
+import math
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +20,7 @@ import torch
 from regoal.agent.checkpoints import save_checkpoint
 from regoal.agent.config import TrainConfig
 from regoal.agent.evaluation import evaluate
-from regoal.agent.interrupts import Stopped, StopRequest
+from regoal.agent.interrupts import EvaluationLeft, Stopped, StopRequest
 from regoal.agent.learner import make_learner, state_of
 from regoal.agent.normaliser import Normaliser
 from regoal.agent.policy import Policy
@@ -25,15 +28,15 @@ from regoal.agent.progress import Progress
 from regoal.agent.rollout import collect
 from regoal.agent.run_folder import RunLog, create_run_folder
 from regoal.agent.seeding import Stream, generator
-from regoal.agent.settings import validate
 from regoal.agent.source import load_source
+from regoal.agent.validation import validated
 from regoal.buffers.episode import Episode
 from regoal.buffers.hindsight import HindsightBuffer, buffer_bytes
 from regoal.envs.check import require_contract
 from regoal.envs.goal_spec import GoalSpec
 from regoal.envs.recipe import Env, EnvRecipe
 from regoal.envs.shift import Shift
-from regoal.errors import EnvFault
+from regoal.errors import TrainingFault
 
 UPDATE_COLUMNS = {
     "ddpg": ["critic_loss", "q_mean", "actor_loss", "action_square"],
@@ -71,16 +74,20 @@ class RunResult:
     env_steps: int
     gradient_steps: int
 
+    def __fspath__(self) -> str:
+        return str(self.path)
+
 
 def train(config: TrainConfig) -> RunResult:
     """Train an agent, from scratch or from the weights of `config.source`.
 
     Raises:
         BadInput: a setting or the env cannot work; nothing was written.
-        EnvFault: the env broke its contract while running; the run folder holds what was learned.
+        RunFault: the env broke its contract while running, or learning diverged; the run folder holds the
+            last good checkpoint, as it does after any other error.
         Stopped: Ctrl-C or SIGTERM; the run folder holds what was learned.
     """
-    validate(config)
+    config = validated(config)
     torch.set_num_threads(config.threads)
     # One text for one shift, however it was typed: it is what is written down and compared.
     config = dataclasses.replace(config, shift=str(Shift.parse(config.shift)))
@@ -130,7 +137,8 @@ class Training:
                 RunLog(self.path, columns) as self._log,
                 Progress(config.steps, config.out) as self._progress,
             ):
-                self._evaluate(eval_env)
+                self._save()  # from now on the folder can be loaded, whatever happens
+                self._evaluate(eval_env, stop)
                 acting = self.learner.policy()
                 while self.env_steps < config.steps and not stop.requested:
                     before = self.env_steps
@@ -139,11 +147,12 @@ class Training:
                     self._update()
                     ended = self.env_steps >= config.steps
                     if ended or self._passed(config.eval_interval, before):
-                        self._evaluate(eval_env)
+                        self._evaluate(eval_env, stop)
                     if not ended and self._passed(config.checkpoint_interval, before):
                         self._save()
-        except EnvFault:
-            self._save()
+        except Exception:
+            with contextlib.suppress(TrainingFault, OSError):  # the first error is the one to tell
+                self._save()
             raise
         finally:
             env.close()
@@ -153,11 +162,11 @@ class Training:
             raise Stopped(str(self.path), stop.signal)
         return RunResult(self.path, self.success, self.env_steps, self.gradient_steps)
 
-    def _collect(self, env: Env, acting: Policy) -> list[Episode]:
+    def _collect(self, env: Env, acting: Policy) -> Iterator[Episode]:
         indices = range(self.episodes, self.episodes + self.config.block_episodes)
         return collect(env, self.spec, acting, self.config.seed, indices)
 
-    def _add(self, episodes: list[Episode]) -> None:
+    def _add(self, episodes: Iterable[Episode]) -> None:
         for episode in episodes:
             self.buffer.add_episode(episode)
             self.env_steps += len(episode)
@@ -184,6 +193,13 @@ class Training:
         while self._updates_owed >= 1:
             self._updates_owed -= 1
             for name, value in self.learner.update(self.buffer.sample(agent.batch_size)).items():
+                if not math.isfinite(value):
+                    raise TrainingFault(
+                        f"{name} of gradient step {self.gradient_steps}",
+                        "a finite number",
+                        str(value),
+                        "Learning diverged: lower agent.lr.",
+                    )
                 self._note(name, value)
             self.gradient_steps += 1
 
@@ -194,15 +210,21 @@ class Training:
         """Whether the last block reached another multiple of the interval."""
         return self.env_steps // interval > before // interval
 
-    def _evaluate(self, env: Env) -> None:
+    def _evaluate(self, env: Env, stop: StopRequest) -> None:
+        """Evaluate and write a row; a stop request leaves the row out."""
         config = self.config
-        found = evaluate(
-            env,
-            self.spec,
-            self.learner.policy(),
-            episodes=config.eval_episodes,
-            seed=config.seed,
-        )
+        policy = self.learner.policy()
+        try:
+            found = evaluate(
+                env,
+                self.spec,
+                policy,
+                episodes=config.eval_episodes,
+                seed=config.seed,
+                tick=stop.leave_evaluation,
+            )
+        except EvaluationLeft:
+            return
         self.success = found.success
         means = {name: float(np.mean(values)) for name, values in self._since_evaluation.items()}
         self._since_evaluation.clear()
@@ -233,9 +255,9 @@ class Training:
         save_checkpoint(self.path, self.learner.policy(), state_of(self.learner), counters)
 
     def _announce(self) -> None:
-        megabytes = buffer_bytes(self.spec, self.buffer.capacity) / 1e6
+        size = buffer_bytes(self.spec, self.buffer.capacity)
+        shown = f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:,.0f} kB"
         print(
-            f"{self.path}: replay buffer holds {self.buffer.capacity:,} transitions, "
-            f"{megabytes:.1f} MB when full",
+            f"{self.path}: replay buffer of up to {self.buffer.capacity:,} transitions, {shown} when full",
             file=sys.stderr,
         )

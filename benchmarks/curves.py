@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regoal.benchmarks.statistics import bootstrap_interval
+from regoal.errors import BadInput
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")  # Okabe and Ito 2008
 
@@ -34,8 +35,15 @@ def read_curve(runs: Sequence[Path]) -> Curve:
         with (run / "metrics.csv").open(newline="") as file:
             rows = list(csv.DictReader(file))
         tables.append([(int(row["env_steps"]), float(row["success"])) for row in rows])
-    points = min(len(table) for table in tables)
-    array = np.array([table[:points] for table in tables])  # (runs, points, 2)
+    steps = [[step for step, _ in table] for table in tables]
+    if any(one != steps[0] for one in steps):
+        raise BadInput(
+            "curve",
+            "runs that were evaluated at the same steps",
+            ", ".join(f"{run} up to {one[-1] if one else 0}" for run, one in zip(runs, steps, strict=True)),
+            "Was one of them stopped?",
+        )
+    array = np.array(tables)  # (runs, points, 2)
     return Curve(array[0, :, 0], array[:, :, 1])
 
 

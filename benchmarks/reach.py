@@ -42,7 +42,7 @@ class Row:
 def measure(agent: str, seed: int, out: Path) -> Row:
     """Train once and evaluate what came out."""
     began = time.monotonic()
-    train(
+    run = train(
         TrainConfig(
             env=ENV,
             out=str(out / f"{agent}-seed-{seed}"),
@@ -54,11 +54,11 @@ def measure(agent: str, seed: int, out: Path) -> Row:
     seconds = time.monotonic() - began
     spec = GoalSpec.of(ENV)
     env = spec.recipe.build()
-    policy = Policy.load(out / f"{agent}-seed-{seed}")
+    policy = Policy.load(run)
     found = evaluate(env, spec, policy, episodes=TEST_EPISODES, seed=TEST_SEED)
     env.close()
     spec.close()
-    return Row(ENV, agent, seed, STEPS[agent], TEST_EPISODES, found.success, round(seconds, 1))
+    return Row(ENV, agent, seed, run.env_steps, TEST_EPISODES, found.success, round(seconds, 1))
 
 
 def main() -> int:

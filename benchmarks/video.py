@@ -49,10 +49,18 @@ def record(recipe: EnvRecipe, policy: Policy, *, episodes: int, seed: int) -> li
     return frames
 
 
-def require_mp4(path: Path) -> None:
-    """Refuse other file types before anything is rendered."""
+def require_writable_mp4(path: Path) -> None:
+    """Refuse other file types, and places that cannot be written, before anything is rendered."""
     if path.suffix != ".mp4":
         raise BadInput("video", "a file name that ends in .mp4", str(path))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        existed = path.exists()
+        path.open("ab").close()
+        if not existed:
+            path.unlink()
+    except OSError as error:
+        raise BadInput("video", "a place that can be written", f"{path} ({error})") from error
 
 
 def write_video(path: Path, frames: list[Frame], fps: int = 25) -> None:
@@ -61,18 +69,19 @@ def write_video(path: Path, frames: list[Frame], fps: int = 25) -> None:
     Raises:
         BadInput: another file type, or the extra `video` is not installed.
     """
-    require_mp4(path)
+    require_writable_mp4(path)
     try:
         import imageio_ffmpeg
     except ImportError as error:
         raise BadInput("video", "imageio-ffmpeg", str(error), "Run: pip install 'regoal[video]'.") from error
-    path.parent.mkdir(parents=True, exist_ok=True)
     height, width, _ = frames[0].shape
     writer = imageio_ffmpeg.write_frames(str(path), (width, height), fps=fps, macro_block_size=8)
     writer.send(None)  # starts the encoder
-    for frame in frames:
-        writer.send(np.ascontiguousarray(frame))
-    writer.close()
+    try:
+        for frame in frames:
+            writer.send(np.ascontiguousarray(frame))
+    finally:
+        writer.close()
 
 
 def _frame(picture: Any) -> Frame:

@@ -10,7 +10,7 @@ from regoal.buffers.batch import Batch
 from regoal.buffers.episode import Array, Episode
 from regoal.buffers.storage import EpisodeStorage, Ints, Transitions, bytes_needed
 from regoal.buffers.strategies import STRATEGIES, Strategy, strategy_named
-from regoal.errors import BadInput, EnvFault
+from regoal.errors import BadInput, EnvFault, TrainingFault
 
 
 class GoalScorer(Protocol):
@@ -143,6 +143,14 @@ class HindsightBuffer:
                 )
         return rows
 
+    def _name_of(self, episode: Episode) -> str:
+        env_id = getattr(getattr(self.goal_spec, "recipe", None), "env_id", "env")
+        return f"{env_id} episode {episode.index}"
+
+    def __repr__(self) -> str:
+        strategy = getattr(self._strategy, "__name__", "none")
+        return f"HindsightBuffer({len(self):,} of {self.capacity:,} transitions, strategy={strategy})"
+
     def _check_shapes(self, episode: Episode) -> None:
         spec, length = self.goal_spec, len(episode)
         self._storage.check_length(length)
@@ -157,14 +165,24 @@ class HindsightBuffer:
             value = np.asarray(getattr(episode, name))
             if value.shape != shape:
                 raise BadInput(f"episode.{name}", f"shape {shape}", f"shape {value.shape}")
-            if not (np.abs(value) <= np.finfo(np.float32).max).all():  # False for NaN too
-                raise EnvFault(
-                    f"episode.{name}", "finite float32 numbers", "NaN or infinity", "It was not stored."
+            beyond = ~(np.abs(value) <= np.finfo(np.float32).max)  # True for NaN too
+            if beyond.any():
+                where = f"{self._name_of(episode)} {name} at {np.argwhere(beyond)[0].tolist()}"
+                fault = TrainingFault if name == "action" else EnvFault
+                raise fault(
+                    where, "a finite float32 number", str(value[beyond][0]), "The episode was not stored."
                 )
+        if np.abs(episode.action).max() > 1 + 1e-5:
+            raise BadInput(
+                f"{self._name_of(episode)} action",
+                "numbers in [-1, 1], the agent's units",
+                f"{float(np.abs(episode.action).max()):g}",
+                "Scale the env's actions to [-1, 1] before they are stored.",
+            )
 
     def _verify(self, episode: Episode) -> None:
         """Hindsight is only right where reward and termination follow from the goals: see that they do."""
-        where = f"{getattr(getattr(self.goal_spec, 'recipe', None), 'env_id', 'env')} episode {episode.index}"
+        where = self._name_of(episode)
         achieved = episode.achieved_goal[1:]
         desired = np.broadcast_to(episode.desired_goal, achieved.shape)
         reward = self.goal_spec.reward(achieved, desired)

@@ -10,7 +10,6 @@ an episode is the pair of rows (first_row + t, first_row + t + 1).
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from regoal.buffers.episode import Episode
 from regoal.errors import BadInput
 
 Ints = NDArray[np.int64]
+Shorts = NDArray[np.int32]
 Floats = NDArray[np.float32]
 
 
@@ -57,11 +57,20 @@ def rows_needed(capacity: int, longest: int) -> int:
     return capacity + -(-capacity // longest) + longest + 1
 
 
+def slots_needed(rows: int) -> int:
+    """Slots of the table of episodes: room for the shortest ones, two rows each, and a quarter to spare.
+
+    The spare quarter lets live slots move along it, so that they are moved back only now and then.
+    """
+    return rows // 2 + max(rows // 8, 64)
+
+
 def bytes_needed(capacity: int, longest: int, observation_size: int, goal_size: int, action_size: int) -> int:
-    """Bytes that a full storage takes."""
+    """Bytes that a full storage takes, whatever the length of its episodes."""
+    rows = rows_needed(capacity, longest)
     per_row = 4 * (observation_size + goal_size + action_size)
-    per_episode = 3 * 8 + 4 * goal_size
-    return rows_needed(capacity, longest) * per_row + -(-capacity // longest) * per_episode
+    per_slot = 2 * 4 + 8 + 4 * goal_size
+    return rows * per_row + slots_needed(rows) * per_slot
 
 
 class EpisodeStorage:
@@ -91,10 +100,10 @@ class EpisodeStorage:
         # The table of episodes: slots oldest..newest are live. `first_transition` counts all transitions
         # ever stored, so it rises with the slot and a transition's episode is found by bisection.
         self._oldest, self._end = 0, 0
-        slots = 64
-        self.first_row: Ints = np.zeros(slots, np.int64)
-        self.length: Ints = np.zeros(slots, np.int64)
-        self.first_transition: Ints = np.zeros(slots, np.int64)
+        slots = slots_needed(rows)
+        self.first_row: Shorts = np.empty(slots, np.int32)
+        self.length: Shorts = np.empty(slots, np.int32)
+        self.first_transition: Ints = np.empty(slots, np.int64)
         self.desired_goal: Floats = np.empty((slots, goal_size), np.float32)
         self._stored_ever = 0
 
@@ -155,7 +164,8 @@ class EpisodeStorage:
         number = rng.integers(self.first_transition[self._oldest], self._stored_ever, n)
         episode = np.searchsorted(self.first_transition[live], number, side="right") + (self._oldest - 1)
         t = number - self.first_transition[episode]
-        return Transitions(self.first_row[episode], self.length[episode], t, episode, self)
+        first_row, length = self.first_row[episode], self.length[episode]
+        return Transitions(first_row.astype(np.int64), length.astype(np.int64), t, episode, self)
 
     def _make_room(self, length: int) -> int:
         """The first of length + 1 consecutive rows that no live episode uses."""
@@ -172,21 +182,11 @@ class EpisodeStorage:
         return first
 
     def _new_slot(self) -> int:
-        """The next slot of the table; live slots are moved to its start, or it doubles, when it is full."""
+        """The next slot of the table; when its end is reached, live slots are moved to its start."""
         if self._end == len(self.length):
-            live = slice(self._oldest, self._end)
-            n = self.n_episodes
-            slots = max(64, len(self.length) if n <= len(self.length) // 2 else 2 * len(self.length))
-            self.first_row = _moved(self.first_row[live], slots)
-            self.length = _moved(self.length[live], slots)
-            self.first_transition = _moved(self.first_transition[live], slots)
-            self.desired_goal = _moved(self.desired_goal[live], slots)
+            live, n = slice(self._oldest, self._end), self.n_episodes
+            for table in (self.first_row, self.length, self.first_transition, self.desired_goal):
+                table[:n] = table[live]
             self._oldest, self._end = 0, n
         self._end += 1
         return self._end - 1
-
-
-def _moved(values: NDArray[Any], slots: int) -> NDArray[Any]:
-    table = np.zeros((slots, *values.shape[1:]), values.dtype)
-    table[: len(values)] = values
-    return table

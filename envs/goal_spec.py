@@ -133,19 +133,15 @@ class GoalSpec:
 
     def reward(self, achieved_goal: Array, desired_goal: Array) -> NDArray[np.float32]:
         """Rewards (n,) of pairs (n, goal_size), by the env's own `compute_reward`."""
-        function = self._env().get_wrapper_attr("compute_reward")
-        if self._batched_reward:
-            return np.asarray(function(achieved_goal, desired_goal, {}), np.float32)
-        return contract.score_one_by_one(function, achieved_goal, desired_goal).astype(np.float32)
+        scores = self._score("compute_reward", self._batched_reward, achieved_goal, desired_goal)
+        return scores.astype(np.float32)
 
     def terminated(self, achieved_goal: Array, desired_goal: Array) -> NDArray[np.bool_]:
         """Whether reaching (n, goal_size) for (n, goal_size) ends the episode, (n,)."""
         if not self.can_terminate:
             return np.zeros(len(achieved_goal), np.bool_)
-        function = self._env().get_wrapper_attr("compute_terminated")
-        if self._batched_terminated:
-            return np.asarray(function(achieved_goal, desired_goal, {}), np.bool_)
-        return contract.score_one_by_one(function, achieved_goal, desired_goal).astype(np.bool_)
+        scores = self._score("compute_terminated", self._batched_terminated, achieved_goal, desired_goal)
+        return scores.astype(np.bool_)
 
     def value_bounds(self, gamma: float) -> tuple[float, float]:
         """Least and greatest discounted return that the reward range allows.
@@ -163,6 +159,18 @@ class GoalSpec:
         """Close the env that does the scoring, if there is one."""
         while self._scorer:
             self._scorer.pop().close()
+
+    def _score(self, attribute: str, batched: bool, achieved_goal: Array, desired_goal: Array) -> Array:
+        env = self._env()
+        function = env.get_wrapper_attr(attribute)
+
+        def call() -> Array:
+            if batched:
+                return np.asarray(function(achieved_goal, desired_goal, {}))
+            return contract.score_one_by_one(function, achieved_goal, desired_goal)
+
+        scores: Array = contract.guarded(env, f"{attribute} of {len(achieved_goal)} pairs", call)
+        return scores
 
     def _env(self) -> Env:
         if not self._scorer:

@@ -110,8 +110,11 @@ def _register(env_id: str) -> None:
 
 
 def _unknown_id(env_id: str, detail: str) -> BadInput:
-    hint = did_you_mean(env_id.rpartition(":")[2], gym.registry)
+    known = [known for known in gym.registry if known != env_id]
+    hint = did_you_mean(env_id.rpartition(":")[2], known)
     got = repr(env_id) if hint else f"{env_id!r} ({detail})"
+    if ":" not in env_id and not hint:
+        hint = "Name the module that registers an env of your own: module:namespace/Id-v0."
     return BadInput("env", "a registered env id, or module:namespace/Id-v0", got, hint)
 
 

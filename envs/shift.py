@@ -138,7 +138,8 @@ class Shift:
 def _parse_term(item: str) -> Term:
     name, equals, value = (part.strip() for part in item.partition("="))
     if not equals:
-        raise BadInput("shift", "family=value, with commas between", repr(item), did_you_mean(name, FAMILIES))
+        hint = f"Write {name}=VALUE." if name in FAMILIES else did_you_mean(name, FAMILIES)
+        raise BadInput("shift", "family=value, with commas between", repr(item), hint)
     if name not in FAMILIES:
         raise BadInput("shift", "a known family", repr(name), did_you_mean(name, FAMILIES))
     is_range = ".." in value

@@ -4,14 +4,18 @@ import csv
 import math
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from regoal import BadInput, DDPGConfig, TrainConfig, train
+from regoal.agent.checkpoints import newest_checkpoint
 from regoal.benchmarks import demo
-from regoal.benchmarks.parallel import run_all
+from regoal.benchmarks.parallel import RunFailed, run_all
 from regoal.benchmarks.statistics import bootstrap_interval, steps_to, wilson_interval
 
 ROOT = Path(__file__).parent.parent
@@ -53,30 +57,83 @@ def test_steps_to_a_threshold_must_hold() -> None:
     assert steps_to(0.95, steps, success, hold=2) == math.inf
 
 
-def square(x: int) -> int:
+class Odd(Exception):
+    """Cannot be unpickled: its arguments are not its message."""
+
+    def __init__(self, one: int, other: int) -> None:
+        super().__init__(f"{one} and {other}")
+
+
+def square(x: int) -> int | None:
     if x == 3:
-        raise ValueError("three")
-    return x * x
+        raise BadInput("x", "not three", "three")
+    if x == 4:
+        raise Odd(4, 4)
+    if x == 5:
+        os._exit(7)
+    return None if x == 6 else x * x
 
 
-def interrupt_parent(x: int) -> int:
-    if x == 0:
-        os.kill(os.getppid(), signal.SIGINT)
-        time.sleep(0.5)
-    return x
+def train_for_long(out: str) -> None:
+    train(
+        TrainConfig(
+            env="regoal/PointReach-v0",
+            out=out,
+            agent=DDPGConfig(hidden=(16,), batch_size=16),
+            steps=10_000_000,
+            eval_episodes=1,
+        )
+    )
+
+
+def train_or_finish(out: str) -> None:
+    if not out.endswith("quick"):
+        train_for_long(out)
 
 
 def test_calls_run_side_by_side_and_a_failure_stands_in_its_place() -> None:
-    results = run_all(square, [1, 2, 3, 4], jobs=2)
+    results = run_all(square, [1, 2, 3, 4, 5, 6, 7], jobs=2)
     assert results[:2] == [1, 4]
-    assert isinstance(results[2], ValueError)
-    assert results[3] == 16
+    assert type(results[2]) is BadInput
+    assert isinstance(results[3], RunFailed)
+    assert "4 and 4" in str(results[3])
+    assert isinstance(results[4], RunFailed)
+    assert "exit code 7" in str(results[4])
+    assert results[5:] == [None, 49]
 
 
-def test_after_ctrl_c_nothing_new_is_begun() -> None:
-    results = run_all(interrupt_parent, [0, 1, 2], jobs=1)
-    assert results[0] == 0
-    assert all(isinstance(result, KeyboardInterrupt) for result in results[1:])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_all_runs_with_what_they_learned(tmp_path: Path, number: signal.Signals) -> None:
+    code = (
+        "import sys, test_benchmarks as t, regoal.benchmarks.parallel as p\n"
+        "if __name__ == '__main__':\n"
+        "    out = sys.argv[1]\n"
+        "    runs = [out + '/quick', out + '/a', out + '/b', out + '/c']\n"
+        "    results = p.run_all(t.train_or_finish, runs, 2)\n"
+        "    print([getattr(result, 'exit_code', result) for result in results])\n"
+    )
+    (tmp_path / "many.py").write_text(code)
+    process = subprocess.Popen(
+        [sys.executable, "many.py", str(tmp_path)],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    end = time.monotonic() + 60
+    while not all((tmp_path / run / "metrics.csv").exists() for run in "ab"):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal does
+    else:
+        process.send_signal(number)
+    shown, _ = process.communicate(timeout=60)
+    assert shown.strip() == f"[None, {128 + number}, {128 + number}, KeyboardInterrupt('not begun')]"
+    assert all(newest_checkpoint(tmp_path / run) for run in "ab")
+    assert not (tmp_path / "c").exists()
 
 
 def test_the_readme_shows_the_table_of_the_committed_csv() -> None:
@@ -103,6 +160,6 @@ def test_the_readme_tells_the_committed_reach_results() -> None:
         mine = [row for row in rows if row["agent"] == agent]
         assert len(mine) == 5
         worst = min(float(row["success"]) for row in mine)
-        seconds = np.median([float(row["wall_seconds"]) for row in mine])
+        seconds = max(float(row["wall_seconds"]) for row in mine)
         steps = int(mine[0]["env_steps"])
-        assert f"{name} {worst:.2f} in the worst seed after {steps:,} steps and {seconds:.0f} s" in text
+        assert f"{name} at least {worst:.2f} after {steps:,} steps and at most {seconds:.0f} s" in text

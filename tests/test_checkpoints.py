@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from regoal.agent import checkpoints
 from regoal.agent.checkpoints import KEEP, newest_checkpoint, save_checkpoint
 from regoal.agent.policy import Exploration, Policy
-from regoal.errors import BadInput
+from regoal.errors import BadInput, TrainingFault
 
 
 def policy(value: float = 1.0) -> Policy:
@@ -95,9 +96,42 @@ def test_what_was_not_finished_is_not_seen(tmp_path: Path) -> None:
 
 
 def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path, policy(float("nan")), {}, {})
-    with pytest.raises(BadInput, match="finite"):
-        Policy.load(tmp_path)
+    save(tmp_path, 1)
+    for actor, learner in ((float("nan"), 1.0), (1.0, float("inf"))):
+        with pytest.raises(TrainingFault, match="finite"):
+            save_checkpoint(tmp_path, policy(actor), {"x": np.array([learner])}, {})
+    assert loaded_value(tmp_path) == 1
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["000001"]
+
+
+def test_everything_is_on_disk_before_the_new_generation_gets_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+    sync, rename = checkpoints._sync, Path.rename
+    monkeypatch.setattr(checkpoints, "_sync", lambda path: (events.append(path.name), sync(path)))
+    monkeypatch.setattr(Path, "rename", lambda self, to: (events.append("rename"), rename(self, to))[1])
+    save(tmp_path, 1)
+    named = events.index("rename")
+    assert {"manifest.json", *checkpoints.FILES} <= set(events[:named])
+    assert events[named + 1 :] == ["checkpoints"]
+
+
+def test_what_a_killed_process_left_is_swept_away(tmp_path: Path) -> None:
+    save(tmp_path, 1)
+    (tmp_path / "checkpoints" / ".stage-99999").mkdir()
+    save(tmp_path, 2)
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names == ["000001", "000002"]
+
+
+def test_a_manifest_that_lists_nothing_is_damaged(tmp_path: Path) -> None:
+    save(tmp_path, 1)
+    path = save(tmp_path, 2) / "manifest.json"
+    body = {"schema": checkpoints.SCHEMA, "files": {}}
+    path.write_text(json.dumps(body | {"sha256": checkpoints._digest_of(body)}))
+    with pytest.warns(UserWarning, match="damaged"):
+        assert loaded_value(tmp_path) == 1
 
 
 def test_a_folder_of_seeds_is_named_when_a_run_is_wanted(tmp_path: Path) -> None:

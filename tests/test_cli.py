@@ -28,14 +28,14 @@ def test_train_says_how_it_ended(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert main(["train", POINT, "--agent", "sac", "--out", str(tmp_path / "run"), *QUICK]) == 0
     shown = capsys.readouterr()
     assert "200 env steps and 100 gradient steps" in shown.out
-    assert "MB when full" in shown.err
+    assert "kB when full" in shown.err
     assert "steps/s" in shown.err
 
 
 def test_several_seeds_lie_side_by_side_and_pair_when_fine_tuned(tmp_path: Path) -> None:
     source, tuned = tmp_path / "source", tmp_path / "tuned"
     assert main(["train", POINT, "--out", str(source), "--seeds", "0..1", *QUICK]) == 0
-    assert main(["finetune", str(source), "--out", str(tuned), "--seeds", "0..1", "--steps", "100"]) == 0
+    assert main(["finetune", str(source), "--out", str(tuned), "--seeds", "0..1", "--steps", "300"]) == 0
     for seed in (0, 1):
         text = (tuned / f"seed-{seed}" / "config.toml").read_text()
         assert f'source = "{source / f"seed-{seed}"}"' in text
@@ -84,6 +84,8 @@ def test_shifts_and_check_and_doctor_answer(capsys: pytest.CaptureFixture[str]) 
         (["train", POINT, "--out", "{}", "--set", "agent.gama=0.9"], "agent.gamma"),
         (["train", POINT, "--out", "{}", "--set", "agent.lr"], "NAME=VALUE"),
         (["train", POINT, "--out", "{}", "--steps", "0"], "steps"),
+        (["train", POINT, "--out", "{}", "--set", "seed=1", "--set", "threads=1"], "--set A=1 B=2"),
+        (["train", POINT, "--out", "{}", "--set", "agent=sac"], "--agent"),
         (["train", POINT, "--out", "{}", "--seeds", "3..1"], "seeds"),
         (["train", POINT, "--out", "{}", "--seeds", "0,0"], "seeds"),
         (["train", "FrankaKitchen-v1", "--out", "{}"], "Nested goals"),
@@ -91,6 +93,8 @@ def test_shifts_and_check_and_doctor_answer(capsys: pytest.CaptureFixture[str]) 
         (["evaluate", "no/such/run"], "run folder"),
         (["finetune", "no/such/run", "--out", "{}"], "run folder"),
         (["watch", "no/such/run", "--video", "{}"], "mp4"),
+        (["watch", "no/such/run", "--video", "/proc/x.mp4"], "written"),
+        (["evaluate", "no/such/run", "--seed", "-1"], "seed"),
         (["evaluate", "no/such/run", "--episodes", "0"], "episodes"),
     ],
 )
@@ -103,6 +107,23 @@ def test_bad_input_is_answered_in_one_line_with_exit_code_2(
     assert code == 2
     assert message in shown.splitlines()[-1]
     assert not out.exists()
+
+
+def test_the_version_and_the_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("regoal 0.")
+    assert main(["settings", "--agent", "sac"]) == 0
+    assert "agent.initial_alpha=0.1" in capsys.readouterr().out
+
+
+def test_a_fault_in_one_of_several_seeds_is_told_in_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "x")
+    assert main(["train", POINT, "--out", out, "--seeds", "0..1", "--shift", "frction=1"]) == 2
+    shown = capfd.readouterr().err
+    assert shown.count("Did you mean friction?") == 2
+    assert "TrainConfig(" not in shown
 
 
 def test_misspelt_options_are_answered_by_exit_code_2() -> None:

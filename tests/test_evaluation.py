@@ -69,7 +69,7 @@ def test_evaluation_does_not_depend_on_what_was_played_before() -> None:
     env = spec.recipe.build()
     steering = policy(TOWARDS_GOAL)
     first = evaluate(env, spec, steering, episodes=8, seed=5)
-    collect(env, spec, steering, 1, range(3))
+    list(collect(env, spec, steering, 1, range(3)))
     assert evaluate(env, spec, steering, episodes=8, seed=5) == first
     assert first.success == 1.0
     assert evaluate(env, spec, steering, episodes=8, seed=6).mean_return != first.mean_return
@@ -77,8 +77,8 @@ def test_evaluation_does_not_depend_on_what_was_played_before() -> None:
 
 def test_episode_i_is_the_same_wherever_it_is_played() -> None:
     spec = point_spec()
-    together = collect(spec.recipe.build(), spec, policy(random_share=0.3), 7, range(4))
-    alone = collect(spec.recipe.build(), spec, policy(random_share=0.3), 7, [2])
+    together = list(collect(spec.recipe.build(), spec, policy(random_share=0.3), 7, range(4)))
+    alone = list(collect(spec.recipe.build(), spec, policy(random_share=0.3), 7, [2]))
     np.testing.assert_array_equal(together[2].observation, alone[0].observation)
     np.testing.assert_array_equal(together[2].action, alone[0].action)
     assert not np.array_equal(together[1].action, together[2].action)
@@ -102,3 +102,17 @@ def test_actions_reach_the_env_in_its_own_units() -> None:
     )
     np.testing.assert_allclose(stretched.to_env(np.array([-1, 1], np.float32)), [0, 4])
     np.testing.assert_allclose(stretched.to_env(np.array([0, 0.5], np.float32)), [1, 2])
+
+
+def test_evaluation_episodes_are_not_those_of_training() -> None:
+    spec = point_spec()
+    env, seen = spec.recipe.build(), []
+
+    class Watch(gym.Wrapper[Any, Any, Any, Any]):
+        def reset(self, **options: Any) -> Any:
+            seen.append(options["seed"])
+            return self.env.reset(**options)
+
+    evaluate(Watch(env), spec, policy(), episodes=5, seed=0)
+    list(collect(Watch(env), spec, policy(), 0, range(5)))
+    assert len(set(seen)) == 10

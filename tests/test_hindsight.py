@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regoal.buffers import Batch, Episode, HindsightBuffer
-from regoal.errors import BadInput, EnvFault
+from regoal.errors import BadInput, EnvFault, TrainingFault
 
 from .reference import FakeScorer, ReferenceBuffer, origin, tagged_buffer, tagged_episode
 
@@ -223,8 +223,13 @@ def test_what_single_precision_cannot_hold_is_refused_by_name(field: str, bad: f
     episode = tagged_episode(1, 4)
     value = getattr(episode, field).astype(np.float64)
     value[-1:] = bad
-    fault = assert_refused(replace(episode, **{field: value}), rf"episode\.{field}: expected finite")
-    assert isinstance(fault, EnvFault)
+    fault = assert_refused(replace(episode, **{field: value}), rf"{field} at .*expected a finite")
+    assert isinstance(fault, TrainingFault if field == "action" else EnvFault)
+
+
+def test_actions_in_other_units_are_refused() -> None:
+    episode = tagged_episode(1, 4)
+    assert_refused(replace(episode, action=episode.action * 0 + 5), r"\[-1, 1\]")
 
 
 @pytest.mark.parametrize("length", [0, LONGEST + 1])

@@ -1,11 +1,13 @@
 """Settings from text and TOML."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
 from regoal import BadInput, DDPGConfig, SACConfig, TrainConfig
-from regoal.agent.settings import from_toml, set_field, to_toml, validate
+from regoal.agent.settings import describe, from_toml, set_field, to_toml
+from regoal.agent.validation import validated
 
 PLAIN = TrainConfig(env="regoal/PointReach-v0", out="runs/x")
 
@@ -38,6 +40,8 @@ def test_a_setting_by_its_name(name: str, text: str, expected: object) -> None:
         ("step", "3", "Did you mean steps"),
         ("agent.learning_rate", "3", "agent.learning_rate"),
         ("agent.gama", "3", "agent.gamma"),
+        ("lr", "3", "Did you mean agent.lr?"),
+        ("agent.batch_size", "{[]:1}", "int"),
         ("agent", "sac", "agent"),
         ("steps.more", "3", "steps"),
         ("steps", "many", "steps: expected a value of type int, got 'many'"),
@@ -86,5 +90,43 @@ def test_a_missing_env_is_named() -> None:
 
 
 def test_defaults_are_valid() -> None:
-    validate(PLAIN)
-    validate(dataclasses.replace(PLAIN, agent=SACConfig()))
+    assert validated(PLAIN) == PLAIN
+    sac = dataclasses.replace(PLAIN, agent=SACConfig())
+    assert validated(sac) == sac
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"agent": "sac"}, "SACConfig"),
+        ({"relabel": lambda at, rng: at}, "module:function"),
+        ({"steps": "many"}, "steps"),
+        ({"steps": 100, "learning_starts": 100}, "before the first update"),
+        ({"agent": SACConfig(initial_alpha=0.0)}, "agent.initial_alpha"),
+        ({"agent": DDPGConfig(random_share=5)}, "agent.random_share"),
+        ({"agent": DDPGConfig(noise_std=-1)}, "agent.noise_std"),
+        ({"agent": DDPGConfig(lr=float("nan"))}, "agent.lr"),
+        ({"env": object()}, "env: expected a value of type str"),
+    ],
+)
+def test_what_python_users_get_wrong_is_named(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        validated(dataclasses.replace(PLAIN, **changes))
+    assert message in str(caught.value)
+
+
+def test_only_a_config_is_a_config() -> None:
+    with pytest.raises(BadInput, match="TrainConfig"):
+        validated("regoal/PointReach-v0")  # type: ignore[arg-type]
+
+
+def test_paths_and_whole_numbers_are_taken_as_they_are_meant() -> None:
+    config = validated(dataclasses.replace(PLAIN, out=Path("runs/y"), agent=DDPGConfig(lr=1)))
+    assert config.out == "runs/y"
+    assert isinstance(config.agent.lr, float)
+
+
+def test_all_settings_are_listed_with_their_values() -> None:
+    lines = describe(PLAIN).splitlines()
+    assert "steps=5000" in lines
+    assert "agent.hidden=128,128,128" in lines

@@ -10,11 +10,22 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from regoal import BadInput, DDPGConfig, FinetuneConfig, Policy, SACConfig, TrainConfig, finetune, train
+from regoal import (
+    BadInput,
+    DDPGConfig,
+    EnvFault,
+    FinetuneConfig,
+    Policy,
+    SACConfig,
+    TrainConfig,
+    finetune,
+    train,
+)
 from regoal.agent import training
 from regoal.agent.checkpoints import newest_checkpoint
 from regoal.agent.interrupts import Stopped
 from regoal.agent.run_folder import read_config
+from regoal.errors import TrainingFault
 
 SMALL = DDPGConfig(hidden=(16, 16), batch_size=32)
 SMALL_SAC = SACConfig(hidden=(16, 16), batch_size=32)
@@ -236,6 +247,89 @@ def test_fine_tuning_starts_from_the_source_and_leaves_it_alone(tmp_path: Path) 
     assert before == {path: path.read_bytes() for path in sorted(source.rglob("*")) if path.is_file()}
 
 
+@pytest.mark.parametrize("agent", [SMALL, SMALL_SAC])
+def test_fine_tuning_without_an_update_keeps_the_source_to_the_last_bit(
+    tmp_path: Path, agent: DDPGConfig | SACConfig
+) -> None:
+    source = train(config(tmp_path / "source", agent=agent, steps=200))
+    tuned = finetune(
+        source,
+        FinetuneConfig(
+            out=str(tmp_path / "tuned"),
+            steps=101,
+            warmup_steps=100,
+            seed=5,
+            normaliser="freeze",
+            eval_episodes=2,
+            overrides={"agent.updates_per_step": "1e-9"},
+        ),
+    )
+    assert tuned.gradient_steps == 0
+    before, after = (newest_checkpoint(run.path).learner_arrays() for run in (source, tuned))
+    assert before.keys() == after.keys()
+    assert any(key.startswith("critic_optimiser.") for key in before)
+    for key in before:
+        np.testing.assert_array_equal(before[key], after[key], err_msg=key)
+
+
+@pytest.mark.parametrize(("mode", "count"), [("freeze", 204), ("continue", 204 + 102), ("refit", 102)])
+def test_fine_tuning_treats_input_statistics_as_asked(tmp_path: Path, mode: str, count: int) -> None:
+    source = train(config(tmp_path / "source", steps=200))
+    tuned = finetune(
+        source,
+        FinetuneConfig(
+            out=str(tmp_path / "tuned"), steps=100, mode="naive", normaliser=mode, eval_episodes=2
+        ),
+    )
+    assert newest_checkpoint(tuned.path).learner_arrays()["normaliser.observation.count"][0] == count
+
+
+def out_of_rows(at, rng):  # type: ignore[no-untyped-def]
+    return at.first_row + 10**6
+
+
+def crashes(at, rng):  # type: ignore[no-untyped-def]
+    return 1 // 0
+
+
+@pytest.mark.parametrize(("strategy", "error"), [("out_of_rows", BadInput), ("crashes", ZeroDivisionError)])
+def test_any_error_leaves_a_run_that_loads(tmp_path: Path, strategy: str, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        train(config(tmp_path / "run", relabel=f"{__name__}:{strategy}"))
+    assert newest_checkpoint(tmp_path / "run").state["counters"]["env_steps"] == 100
+
+
+@pytest.mark.parametrize("agent", [SMALL, SMALL_SAC])
+def test_diverged_learning_is_called_by_its_name_and_not_saved(
+    tmp_path: Path, agent: DDPGConfig | SACConfig
+) -> None:
+    with pytest.raises(TrainingFault, match=r"agent\.lr"):
+        train(config(tmp_path / "run", agent=dataclasses.replace(agent, lr=1e30)))
+    assert np.isfinite(Policy.load(tmp_path / "run").act(np.zeros(4), np.zeros(2))).all()
+
+
+def test_whole_episodes_before_a_fault_are_kept(tmp_path: Path) -> None:
+    # The env breaks in episode 6; blocks of four begin with episode 4.
+    with pytest.raises(EnvFault, match="episode 6"):
+        train(
+            config(
+                tmp_path / "run",
+                env="late_envs:late/Raises-v0",
+                steps=600,
+                block_episodes=4,
+                eval_interval=10_000,
+            )
+        )
+    assert newest_checkpoint(tmp_path / "run").state["counters"]["env_steps"] == 300
+    assert len((tmp_path / "run" / "episodes.csv").read_text().splitlines()) == 1 + 6
+
+
+def test_values_that_toml_cannot_hold_are_refused_and_write_nothing(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="env_kwargs"):
+        train(config(tmp_path / "run", env_kwargs={"render_mode": None}))
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -267,7 +361,7 @@ def source_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"steps": 0}, "steps: expected more than 0"),
+        ({"steps": 0}, "steps: expected 1 or more"),
         ({"relabel": "hindsight"}, "relabel"),
         ({"n_sampled_goal": -1}, "n_sampled_goal"),
         ({"agent": DDPGConfig(gamma=1.0)}, "agent.gamma"),

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from regoal.errors import BadInput, EnvFault, did_you_mean
+import regoal
+from regoal.errors import BadInput, RunFault, did_you_mean
 
 if TYPE_CHECKING:
     from regoal.agent.config import TrainConfig
@@ -25,7 +26,11 @@ Run = tyro.conf.Positional[Path]
 EnvId = tyro.conf.Positional[str]
 Settings = Annotated[
     tuple[str, ...],
-    tyro.conf.arg(name="set", metavar="NAME=VALUE ...", help="Any other setting, e.g. agent.lr=1e-3."),
+    tyro.conf.arg(
+        name="set",
+        metavar="NAME=VALUE ...",
+        help="Any other settings, e.g. agent.lr=1e-3 eval_interval=100; `regoal settings` lists them.",
+    ),
 ]
 Seeds = Annotated[
     str | None, tyro.conf.arg(help="Several seeds, 0..4 or 0,2,5: runs go to OUT/seed-0 and so on.")
@@ -165,8 +170,7 @@ def evaluate(
     from regoal.benchmarks.statistics import wilson_interval
     from regoal.envs.goal_spec import GoalSpec
 
-    if episodes < 1:
-        raise BadInput("episodes", "1 or more", str(episodes))
+    _require_episodes(episodes, seed)
     for path in _runs_in(run):
         policy = Policy.load(path)
         spec = GoalSpec.from_recipe(_recipe(path, shift))
@@ -198,16 +202,19 @@ def watch(run: Run, /, video: Path, episodes: int = 3, shift: str | None = None,
         shift: World to play in; as in training if not given, "" for none.
         seed: Seed of the episodes.
     """
-    from regoal.benchmarks.video import record, require_mp4, require_rendering, write_video
+    from regoal.benchmarks.video import record, require_rendering, require_writable_mp4, write_video
 
-    require_mp4(video)
+    _require_episodes(episodes, seed)
+    require_writable_mp4(video)
     require_rendering()
     from regoal.agent.policy import Policy
 
     policy = Policy.load(run)
-    frames = record(_recipe(run, shift), policy, episodes=episodes, seed=seed)
+    recipe = _recipe(run, shift)
+    print(f"rendering {episodes} episodes of {recipe.env_id} ...", file=sys.stderr)
+    frames = record(recipe, policy, episodes=episodes, seed=seed)
     write_video(video, frames)
-    print(f"{video}: {episodes} episodes, {len(frames)} frames")
+    print(f"{video}: {len(frames)} frames")
     return 0
 
 
@@ -225,6 +232,19 @@ def check(env: EnvId, /, shift: str = "") -> int:
     findings = check_env(EnvRecipe(env, str(Shift.parse(shift))))
     print(render(findings))
     return EXIT_FAILED if any(finding.verdict == "fail" for finding in findings) else 0
+
+
+def settings(agent: str = "ddpg") -> int:
+    """List all settings for --set, with their defaults.
+
+    Args:
+        agent: ddpg or sac.
+    """
+    from regoal.agent.config import TrainConfig, agent_config
+    from regoal.agent.settings import describe
+
+    print(describe(TrainConfig(env="", out="", agent=agent_config(agent))))
+    return 0
 
 
 def shifts() -> int:
@@ -256,6 +276,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "evaluate": evaluate,
     "watch": watch,
     "check": check,
+    "settings": settings,
     "shifts": shifts,
     "doctor": doctor,
 }
@@ -269,6 +290,10 @@ def main(argv: list[str] | None = None) -> int:
     sys.path.insert(0, "")
     argv = sys.argv[1:] if argv is None else argv
     try:
+        if argv[:1] == ["--version"]:
+            print(f"regoal {regoal.__version__}")
+            return 0
+        _refuse_repeated_options(argv)
         if argv and not argv[0].startswith("-") and argv[0] not in COMMANDS:
             raise BadInput("command", "one that exists", repr(argv[0]), did_you_mean(argv[0], COMMANDS))
         code: int = tyro.extras.subcommand_cli_from_dict(
@@ -278,8 +303,8 @@ def main(argv: list[str] | None = None) -> int:
             args=argv,
         )
         return code
-    except EnvFault as error:
-        print(f"env fault: {error}", file=sys.stderr)
+    except RunFault as error:
+        print(f"run failed: {error}", file=sys.stderr)
         return EXIT_FAILED
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)
@@ -288,7 +313,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"\n{stopped}", file=sys.stderr)
         return stopped.exit_code
     except KeyboardInterrupt:
-        print("\nstopped", file=sys.stderr)
+        print("\nstopped before anything was saved", file=sys.stderr)
         return EXIT_INTERRUPTED
 
 
@@ -303,16 +328,34 @@ def _train_all(configs: "list[TrainConfig]", jobs: int | None) -> int:
         return 0
     for config in configs:
         _refuse_existing(Path(config.out))
-    code = 0
-    for result in run_all(train_one, configs, jobs or cores()):
-        match result:
-            case BadInput() | KeyboardInterrupt():
-                raise result
-            case BaseException():
-                code = EXIT_FAILED
-            case _:
-                _say_result(result)
-    return code
+    return _exit_code(run_all(train_one, configs, jobs or cores(), label=lambda config: config.out))
+
+
+def _exit_code(results: "list[RunResult | BaseException]") -> int:
+    """Say how each of several runs ended; errors were told when they came."""
+    from regoal.agent.interrupts import Stopped
+
+    for result in results:
+        if isinstance(result, Stopped):
+            print(result, file=sys.stderr)
+        elif not isinstance(result, BaseException):
+            _say_result(result)
+    stopped = [result for result in results if isinstance(result, KeyboardInterrupt)]
+    if stopped:
+        return max(one.exit_code if isinstance(one, Stopped) else EXIT_INTERRUPTED for one in stopped)
+    errors = [result for result in results if isinstance(result, Exception)]
+    if errors and all(isinstance(one, BadInput) and not isinstance(one, RunFault) for one in errors):
+        return EXIT_BAD_INPUT
+    return EXIT_FAILED if errors else 0
+
+
+def _refuse_repeated_options(argv: list[str]) -> None:
+    """Only the last of two would count, silently."""
+    options = [argument.partition("=")[0] for argument in argv if argument.startswith("--")]
+    for option in options:
+        if options.count(option) > 1:
+            fix = "Give all values after one: --set A=1 B=2." if option == "--set" else "Keep one."
+            raise BadInput(option, "to be given once", f"{options.count(option)} times", fix)
 
 
 def _say_result(result: "RunResult") -> None:
@@ -320,6 +363,13 @@ def _say_result(result: "RunResult") -> None:
         f"{result.path}: success {result.success:.2f} after {result.env_steps:,} env steps and "
         f"{result.gradient_steps:,} gradient steps"
     )
+
+
+def _require_episodes(episodes: int, seed: int) -> None:
+    if episodes < 1:
+        raise BadInput("episodes", "1 or more", str(episodes))
+    if seed < 0:
+        raise BadInput("seed", "0 or more", str(seed))
 
 
 def _refuse_existing(out: Path) -> None:

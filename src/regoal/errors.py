@@ -19,14 +19,23 @@ class BadInput(ValueError):
         return type(self), (self.where, self.expected, self.got, self.fix)
 
 
-class EnvFault(BadInput, RuntimeError):
-    """An env broke its contract while it was running; what was learned before is kept."""
+class RunFault(BadInput, RuntimeError):
+    """A run cannot go on; what was learned before is kept."""
+
+
+class EnvFault(RunFault):
+    """An env broke its contract while it was running."""
+
+
+class TrainingFault(RunFault):
+    """What is learned is no longer finite."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A sentence with the nearest known names, or with all of them when they are few."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.6)
+    near = near or difflib.get_close_matches(name, names, n=3, cutoff=0.6)
     if near:
         return f"Did you mean {' or '.join(near)}?"
     return f"Known: {', '.join(names)}." if len(names) <= 20 else ""

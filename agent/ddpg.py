@@ -3,12 +3,11 @@
 from copy import deepcopy
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from regoal.agent.config import DDPGConfig
 from regoal.agent.learner import policy_of
-from regoal.agent.networks import MLP, EnsembleCritic, NormalisedInput, adam, polyak
+from regoal.agent.networks import MLP, EnsembleCritic, NormalisedInput, adam, polyak, regress
 from regoal.agent.normaliser import Normaliser
 from regoal.agent.policy import Exploration, Policy
 from regoal.agent.seeding import Stream, torch_generator
@@ -47,12 +46,7 @@ class DDPG:
     def update_critic(self, x: Tensor, next_x: Tensor, batch: Batch) -> dict[str, float]:
         """Mean squared error to the bounded one-step target (Lillicrap 2016, eq. 5), summed over critics."""
         target = self.critic_target(next_x, batch)
-        q = self.critic(x, batch.action)  # (critics, n)
-        loss = F.mse_loss(q, target.expand_as(q)) * len(q)
-        self.critic_optimiser.zero_grad()
-        torch.autograd.backward(loss)
-        self.critic_optimiser.step()
-        return {"critic_loss": loss.item(), "q_mean": q.detach().mean().item()}
+        return regress(self.critic, self.critic_optimiser, x, batch.action, target)
 
     @torch.no_grad()
     def critic_target(self, next_x: Tensor, batch: Batch) -> Tensor:

@@ -90,6 +90,18 @@ class NormalisedInput:
         return x.clamp_(-self._normaliser.clip, self._normaliser.clip)
 
 
+def regress(
+    critic: EnsembleCritic, optimiser: torch.optim.Optimizer, x: Tensor, action: Tensor, target: Tensor
+) -> dict[str, float]:
+    """One step of every critic towards the target (n,): mean squared error, summed over critics."""
+    q = critic(x, action)  # (critics, n)
+    loss = F.mse_loss(q, target.expand_as(q)) * len(q)
+    optimiser.zero_grad()
+    torch.autograd.backward(loss)
+    optimiser.step()
+    return {"critic_loss": loss.item(), "q_mean": q.detach().mean().item()}
+
+
 @torch.no_grad()
 def polyak(target: Iterable[nn.Parameter], online: Iterable[nn.Parameter], tau: float) -> None:
     """target <- (1 - tau) * target + tau * online (Lillicrap 2016, algorithm 1)."""

@@ -39,7 +39,7 @@ def observations_sound(recording: Recording) -> str:
             raise BadInput(
                 f"{recording.name} {what}", "a float dtype", str(copy.dtype), "Cast it to float32."
             )
-    return "keys, shapes and dtypes as declared, all finite"
+    return "keys and shapes as declared, floats, all finite"
 
 
 def goal_stays(recording: Recording) -> str:

@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+EXIT_FAILED, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 1, 2, 130
+
 
 class BadInput(ValueError):
     """Something a user gave (an env, a setting, a file) cannot be used; raised before training starts.

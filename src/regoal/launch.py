@@ -1,0 +1,80 @@
+"""One run or several seeds of it, and what the command line says of how they ended."""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from regoal.errors import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTERRUPTED, BadInput, RunFault
+
+if TYPE_CHECKING:
+    from regoal.agent.config import TrainConfig
+    from regoal.agent.training import RunResult
+
+
+def train_all(configs: "list[TrainConfig]", jobs: int | None) -> int:
+    """Train one after the other or side by side; returns the exit code."""
+    from regoal.agent.training import train as train_one
+    from regoal.benchmarks.parallel import cores, run_all
+
+    if jobs is not None and jobs < 1:
+        raise BadInput("jobs", "1 or more", str(jobs))
+    if len(configs) == 1:
+        _say_result(train_one(configs[0]))
+        return 0
+    for config in configs:
+        _refuse_existing(Path(config.out))
+    return _exit_code(run_all(train_one, configs, jobs or cores(), label=lambda config: config.out))
+
+
+def _exit_code(results: "list[RunResult | BaseException]") -> int:
+    """Say how each of several runs ended; errors were told when they came."""
+    from regoal.agent.interrupts import Stopped
+
+    for result in results:
+        if isinstance(result, Stopped):
+            print(result, file=sys.stderr)
+        elif not isinstance(result, BaseException):
+            _say_result(result)
+    stopped = [result for result in results if isinstance(result, KeyboardInterrupt)]
+    if stopped:
+        return max(one.exit_code if isinstance(one, Stopped) else EXIT_INTERRUPTED for one in stopped)
+    errors = [result for result in results if isinstance(result, Exception)]
+    if errors and all(isinstance(one, BadInput) and not isinstance(one, RunFault) for one in errors):
+        return EXIT_BAD_INPUT
+    return EXIT_FAILED if errors else 0
+
+
+def _refuse_existing(out: Path) -> None:
+    if out.exists():
+        raise BadInput("out", "a folder that does not exist yet", str(out), "Runs are never overwritten.")
+
+
+def per_seed(config: "TrainConfig", seeds: str) -> "list[TrainConfig]":
+    """The config for each of several seeds, with run folders below its own."""
+    return [
+        dataclasses.replace(config, seed=seed, out=str(Path(config.out) / f"seed-{seed}"))
+        for seed in parse_seeds(seeds)
+    ]
+
+
+def parse_seeds(text: str) -> list[int]:
+    """The seeds of a text such as `0..4` or `0,2,5`."""
+    try:
+        if ".." in text:
+            first, last = (int(part) for part in text.split(".."))
+            seeds = list(range(first, last + 1))
+        else:
+            seeds = [int(part) for part in text.split(",")]
+    except ValueError:
+        seeds = []
+    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        raise BadInput("seeds", "a range 0..4 or a list 0,2,5 of different seeds", repr(text))
+    return seeds
+
+
+def _say_result(result: "RunResult") -> None:
+    print(
+        f"{result.path}: success {result.success:.2f} after {result.env_steps:,} env steps and "
+        f"{result.gradient_steps:,} gradient steps"
+    )

@@ -91,6 +91,7 @@ def train(config: TrainConfig) -> RunResult:
     torch.set_num_threads(config.threads)
     # One text for one shift, however it was typed: it is what is written down and compared.
     config = dataclasses.replace(config, shift=str(Shift.parse(config.shift)))
+    print(f"{config.out}: checking {config.env} ...", file=sys.stderr)
     spec = require_contract(EnvRecipe(config.env, config.shift, config.env_kwargs))
     try:
         training = Training(config, spec)

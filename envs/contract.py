@@ -8,6 +8,8 @@ An env keeps the contract when
 - `info` of every step says whether the goal is reached, as `is_success` or `success`,
 - episodes end: the time limit is known.
 
+`compute_truncated` is never asked: truncation does not stop bootstrapping, so hindsight has no use for it.
+
 Each function here reads one of these and raises `BadInput` with the place, what was expected, what came
 and the fix. `GoalSpec` is what is left when all of them pass; `check` reports all that fail.
 """

@@ -168,6 +168,8 @@ def evaluate(
         policy = Policy.load(path)
         spec = GoalSpec.from_recipe(_recipe(path, shift))
         env = spec.recipe.build()
+        if not as_json:
+            print(f"{path}: playing {episodes} episodes of {spec.recipe.env_id} ...", file=sys.stderr)
         with _counted(episodes, f"{path}", quiet=as_json) as tick:
             found = measure(env, spec, policy, episodes=episodes, seed=seed, tick=tick)
         env.close()
@@ -222,7 +224,9 @@ def check(env: EnvId, /, shift: str = "") -> int:
     from regoal.envs.recipe import EnvRecipe
     from regoal.envs.shift import Shift
 
-    findings = check_env(EnvRecipe(env, str(Shift.parse(shift))))
+    recipe = EnvRecipe(env, str(Shift.parse(shift)))
+    print(f"playing {env} ...", file=sys.stderr)
+    findings = check_env(recipe)
     print(render(findings))
     return EXIT_FAILED if any(finding.verdict == "fail" for finding in findings) else 0
 
@@ -258,6 +262,7 @@ def doctor() -> int:
     """Print versions, threads and what can be rendered, and explain known breakage."""
     from regoal.doctor import report
 
+    print("looking around; trying to draw a picture takes a few seconds ...", file=sys.stderr)
     text, problems = report()
     print(text)
     return EXIT_FAILED if problems else 0

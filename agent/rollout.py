@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from regoal.buffers.episode import Array, Episode
 from regoal.envs.contract import check_observation, guarded
 from regoal.envs.goal_spec import GoalSpec
 from regoal.envs.recipe import Env
-from regoal.errors import EnvFault, TrainingFault
+from regoal.errors import EnvFault, RunFault, TrainingFault
 
 
 def collect(
@@ -55,10 +56,9 @@ def play(
         EnvFault: the env raised, left out a key, returned what is not finite, or does not end.
         TrainingFault: the policy's action is not finite.
     """
-    sizes = (spec.observation_size, spec.goal_size)
     when = f"reset of episode {index}"
     observation, info = guarded(env, when, lambda: env.reset(seed=seed))
-    check_observation(env, observation, sizes, when)
+    check_observation(env, observation, (spec.observation_size, spec.goal_size), when)
     shift = str(info.get("shift", ""))
     desired = np.array(observation["desired_goal"])
     observations, achieved = [], []
@@ -70,23 +70,13 @@ def play(
         achieved.append(np.array(observation["achieved_goal"]))
         inputs = np.concatenate([observation["observation"], desired]).astype(np.float32)
         action = policy.explore(inputs, exploration) if exploration else policy.mean_action(inputs)
-        when = f"step {len(actions)} of episode {index}"
-        if not np.isfinite(action).all():
-            raise TrainingFault(
-                f"action for {when}", "finite numbers", str(action), "Learning diverged: lower agent.lr."
-            )
-        outcome = guarded(env, when, partial(env.step, policy.to_env(action)))
-        observation, reward, terminated, truncated, info = outcome
-        check_observation(env, observation, sizes, when)
-        _check_step(spec, desired, observation["desired_goal"], reward, info, when)
         actions.append(action)
-        if len(actions) >= spec.max_episode_steps and not (terminated or truncated):
-            raise EnvFault(
-                f"{spec.recipe.env_id} episode {index}",
-                f"an end after max_episode_steps = {spec.max_episode_steps}",
-                "neither terminated nor truncated",
-                "Wrap the env in gymnasium.wrappers.TimeLimit.",
-            )
+        try:
+            outcome = _checked_step(env, spec, policy, action, desired, len(actions), index)
+        except RunFault as fault:
+            fault.discarded_steps = len(actions)
+            raise
+        observation, reward, terminated, truncated, info = outcome
         rewards.append(reward)
         successes.append(bool(info[spec.success_key]))
     observations.append(np.array(observation["observation"]))
@@ -102,6 +92,29 @@ def play(
         index=index,
         shift=shift,
     )
+
+
+def _checked_step(
+    env: Env, spec: GoalSpec, policy: Policy, action: Array, desired: Array, steps: int, index: int
+) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+    """Take step number `steps`, counted from 1, of an episode; raises where anything is not as it must be."""
+    when = f"step {steps - 1} of episode {index}"
+    if not np.isfinite(action).all():
+        raise TrainingFault(
+            f"action for {when}", "finite numbers", str(action), "Learning diverged: lower agent.lr."
+        )
+    outcome = guarded(env, when, partial(env.step, policy.to_env(action)))
+    observation, reward, terminated, truncated, info = outcome
+    check_observation(env, observation, (spec.observation_size, spec.goal_size), when)
+    _check_step(spec, desired, observation["desired_goal"], reward, info, when)
+    if steps >= spec.max_episode_steps and not (terminated or truncated):
+        raise EnvFault(
+            f"{spec.recipe.env_id} episode {index}",
+            f"an end after max_episode_steps = {spec.max_episode_steps}",
+            "neither terminated nor truncated",
+            "Wrap the env in gymnasium.wrappers.TimeLimit.",
+        )
+    return observation, reward, terminated, truncated, info
 
 
 def _check_step(

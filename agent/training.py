@@ -36,7 +36,7 @@ from regoal.envs.check import require_contract
 from regoal.envs.goal_spec import GoalSpec
 from regoal.envs.recipe import Env, EnvRecipe
 from regoal.envs.shift import Shift
-from regoal.errors import TrainingFault
+from regoal.errors import RunFault, TrainingFault
 
 UPDATE_COLUMNS = {
     "ddpg": ["critic_loss", "q_mean", "actor_loss", "action_square"],
@@ -46,6 +46,7 @@ COLUMNS = [
     "env_steps",
     "gradient_steps",
     "episodes",
+    "discarded_steps",
     "success",
     "success_any",
     "return",
@@ -121,6 +122,7 @@ class Training:
             seed=generator(config.seed, Stream.REPLAY),
         )
         self.env_steps = self.gradient_steps = self.episodes = 0
+        self.discarded_steps = 0  # played, but not learned from: their episode was faulty
         self.success = float("nan")
         self._steps_seen, self._updates_owed = 0, 0.0
         self._since_evaluation: dict[str, list[float]] = defaultdict(list)
@@ -151,7 +153,8 @@ class Training:
                         self._evaluate(eval_env, stop)
                     if not ended and self._passed(config.checkpoint_interval, before):
                         self._save()
-        except Exception:
+        except Exception as error:
+            self.discarded_steps += getattr(error, "discarded_steps", 0)
             with contextlib.suppress(TrainingFault, OSError):  # the first error is the one to tell
                 self._save()
             raise
@@ -169,7 +172,11 @@ class Training:
 
     def _add(self, episodes: Iterable[Episode]) -> None:
         for episode in episodes:
-            self.buffer.add_episode(episode)
+            try:
+                self.buffer.add_episode(episode)
+            except RunFault as fault:
+                fault.discarded_steps = len(episode)
+                raise
             self.env_steps += len(episode)
             self.episodes += 1
             self._log.episode(episode, self.env_steps)
@@ -235,6 +242,7 @@ class Training:
                 "env_steps": self.env_steps,
                 "gradient_steps": self.gradient_steps,
                 "episodes": self.episodes,
+                "discarded_steps": self.discarded_steps,
                 "success": found.success,
                 "success_any": found.success_any,
                 "return": found.mean_return,
@@ -252,6 +260,7 @@ class Training:
             "env_steps": self.env_steps,
             "gradient_steps": self.gradient_steps,
             "episodes": self.episodes,
+            "discarded_steps": self.discarded_steps,
         }
         save_checkpoint(self.path, self.learner.policy(), state_of(self.learner), counters)
 

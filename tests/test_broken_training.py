@@ -73,6 +73,6 @@ def test_an_env_that_breaks_while_training_is_named_and_the_run_stays_loadable(
     for part in (f"late/{name}-v0", *LATE[name], "step 0", "episode 6"):
         assert part in str(caught.value)
     counters = newest_checkpoint(tmp_path / "run").state["counters"]
-    assert counters == {"env_steps": 300, "gradient_steps": 150, "episodes": 6}
+    assert counters == {"env_steps": 300, "gradient_steps": 150, "episodes": 6, "discarded_steps": 1}
     assert np.isfinite(Policy.load(tmp_path / "run").act(np.zeros(4), np.zeros(2))).all()
     assert (tmp_path / "run" / "metrics.csv").read_text().count("\n") == 2

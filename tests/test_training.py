@@ -86,6 +86,7 @@ def test_a_run_folder_says_all_about_the_run(tmp_path: Path) -> None:
         "env_steps": 400,
         "gradient_steps": 200,
         "episodes": 8,
+        "discarded_steps": 0,
     }
 
 

@@ -22,7 +22,13 @@ class BadInput(ValueError):
 
 
 class RunFault(BadInput, RuntimeError):
-    """A run cannot go on; what was learned before is kept."""
+    """A run cannot go on; what was learned before is kept.
+
+    Attributes:
+        discarded_steps: env steps of the unfinished episode that are lost with it.
+    """
+
+    discarded_steps = 0
 
 
 class EnvFault(RunFault):

@@ -1,11 +1,16 @@
 """The command line as a user types it: exit codes, messages, files."""
 
 import csv
+import fcntl
 import json
 import os
+import pty
+import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -153,6 +158,28 @@ def test_ctrl_c_keeps_what_was_learned(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert f"what was learned is in {out}" in shown
     assert main(["evaluate", str(out), "--episodes", "2"]) == 0
+
+
+def test_a_terminal_shows_a_bar_with_success_speed_and_time_left(tmp_path: Path) -> None:
+    child, terminal = pty.fork()
+    if child == 0:
+        arguments = ["train", POINT, "--out", str(tmp_path / "run"), *QUICK]
+        os.execv(sys.executable, [sys.executable, "-m", "regoal.cli", *arguments])
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 200, 0, 0))
+    shown = b""
+    while chunk := _read(terminal):
+        shown += chunk
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    bar = shown.decode(errors="replace")
+    assert "200/200" in bar
+    assert re.search(r"\[\d+:\d+<\d+:\d+, .*step/s, success=[01]\.\d\d\]", bar)
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # how Linux says that the child has closed its end
+        return b""
 
 
 def _wait_for(condition: "object", seconds: float = 60) -> None:

@@ -129,42 +129,42 @@ class Training:
 
     def run(self, stop: StopRequest) -> RunResult:
         """Collect, learn and evaluate until the steps are spent or a stop is asked for."""
-        config = self.config
-        self.path = create_run_folder(config)
-        self._announce()
-        self._began = time.monotonic()
-        env, eval_env = self.spec.recipe.build(), self.spec.recipe.build()
-        columns = COLUMNS + UPDATE_COLUMNS[config.agent.name] + WALL_COLUMNS
-        try:
+        recipe, columns = self.spec.recipe, COLUMNS + UPDATE_COLUMNS[self.config.agent.name] + WALL_COLUMNS
+        with contextlib.closing(recipe.build()) as env, contextlib.closing(recipe.build()) as eval_env:
+            self.path = create_run_folder(self.config)
+            self._announce()
+            self._save()  # from now on the folder can be loaded, whatever happens
             with (
                 RunLog(self.path, columns) as self._log,
-                Progress(config.steps, config.out) as self._progress,
+                Progress(self.config.steps, self.config.out) as self._progress,
             ):
-                self._save()  # from now on the folder can be loaded, whatever happens
-                self._evaluate(eval_env, stop)
-                acting = self.learner.policy()
-                while self.env_steps < config.steps and not stop.requested:
-                    before = self.env_steps
-                    self._add(self._collect(env, acting))
-                    acting = self.learner.policy()
-                    self._update()
-                    ended = self.env_steps >= config.steps
-                    if ended or self._passed(config.eval_interval, before):
-                        self._evaluate(eval_env, stop)
-                    if not ended and self._passed(config.checkpoint_interval, before):
+                try:
+                    self._learn(env, eval_env, stop)
+                except Exception as error:
+                    self.discarded_steps += getattr(error, "discarded_steps", 0)
+                    with contextlib.suppress(TrainingFault, OSError):  # the first error is the one to tell
                         self._save()
-        except Exception as error:
-            self.discarded_steps += getattr(error, "discarded_steps", 0)
-            with contextlib.suppress(TrainingFault, OSError):  # the first error is the one to tell
-                self._save()
-            raise
-        finally:
-            env.close()
-            eval_env.close()
-        self._save()
+                    raise
+            self._save()
         if stop.requested:
             raise Stopped(str(self.path), stop.signal)
         return RunResult(self.path, self.success, self.env_steps, self.gradient_steps)
+
+    def _learn(self, env: Env, eval_env: Env, stop: StopRequest) -> None:
+        config = self.config
+        self._began = time.monotonic()
+        self._evaluate(eval_env, stop)
+        acting = self.learner.policy()
+        while self.env_steps < config.steps and not stop.requested:
+            before = self.env_steps
+            self._add(self._collect(env, acting))
+            acting = self.learner.policy()
+            self._update()
+            ended = self.env_steps >= config.steps
+            if ended or self._passed(config.eval_interval, before):
+                self._evaluate(eval_env, stop)
+            if not ended and self._passed(config.checkpoint_interval, before):
+                self._save()
 
     def _collect(self, env: Env, acting: Policy) -> Iterator[Episode]:
         indices = range(self.episodes, self.episodes + self.config.block_episodes)

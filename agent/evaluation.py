@@ -38,7 +38,7 @@ def evaluate(
     *,
     episodes: int,
     seed: int,
-    tick: Callable[[], None] = lambda: None,
+    tick: Callable[[], object] = lambda: None,
 ) -> Evaluation:
     """Play `episodes` without exploration; episode i of a seed is the same one whatever was played before.
 

@@ -71,14 +71,16 @@ def main() -> int:
     write_csv(out / "demo.csv", curves)
     pictures = show_before_after(out, out / "source" / "seed-0", run_path(out, FINETUNE_HER, 0), SHIFT)
     (out / "table.md").write_text(table)
+    seconds = time.monotonic() - began
+    write_time(out / "time.csv", seconds, options.jobs)
     if options.results:
         options.results.mkdir(parents=True, exist_ok=True)
-        for path in (out / "demo.csv", out / "curves.png", *pictures):
+        for path in (out / "demo.csv", out / "time.csv", out / "curves.png", *pictures):
             (
                 options.results / f"demo{'' if path.stem == 'demo' else '-' + path.stem}{path.suffix}"
             ).write_bytes(path.read_bytes())
     print(f"\n{table}")
-    print(f"took {time.monotonic() - began:.0f} s; what it made:")
+    print(f"took {seconds:.0f} s; what it made:")
     for path in (out / "curves.png", *pictures, out / "demo.csv"):
         print(f"  {path}")
     return 0
@@ -169,6 +171,11 @@ def write_csv(path: Path, curves: dict[str, Curve]) -> None:
             for seed, successes in zip(SEEDS, curve.success, strict=True):
                 for steps, success in zip(curve.steps, successes, strict=True):
                     writer.writerow([arm, ENV, SHIFT, seed, int(steps), f"{success:.6g}"])
+
+
+def write_time(path: Path, seconds: float, jobs: int) -> None:
+    """How long the whole demo took."""
+    path.write_text(f"jobs,wall_seconds\n{jobs},{seconds:.0f}\n")
 
 
 def read_csv(path: Path) -> dict[str, Curve]:

@@ -1,5 +1,6 @@
 """Frames of episodes, as a video or as a strip of pictures."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,15 @@ def require_rendering() -> None:
         )
 
 
-def record(recipe: EnvRecipe, policy: Policy, *, episodes: int, seed: int) -> list[Frame]:
-    """Frames (height, width, 3) of evaluation episodes played without exploration."""
+def record(
+    recipe: EnvRecipe,
+    policy: Policy,
+    *,
+    episodes: int,
+    seed: int,
+    tick: Callable[[], object] = lambda: None,
+) -> list[Frame]:
+    """Frames (height, width, 3) of evaluation episodes played without exploration; `tick` after each."""
     env = recipe.build(render_mode="rgb_array")
     frames = []
     try:
@@ -44,6 +52,7 @@ def record(recipe: EnvRecipe, policy: Policy, *, episodes: int, seed: int) -> li
                 observation, _, terminated, truncated, _ = env.step(action)
                 frames.append(_frame(env.render()))
                 ended = bool(terminated or truncated)
+            tick()
     finally:
         env.close()
     return frames

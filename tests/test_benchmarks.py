@@ -152,6 +152,15 @@ def test_the_committed_demo_says_what_we_claim() -> None:
     assert reached[demo.SCRATCH_NONE] == math.inf
 
 
+def test_the_readme_tells_how_long_the_committed_demo_took() -> None:
+    with (RESULTS / "demo-time.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    minutes = round(float(row["wall_seconds"]) / 60)
+    assert minutes <= 5
+    text = (ROOT / "README.md").read_text()
+    assert f"about {minutes} minutes on {row['jobs']} cores" in text
+
+
 def test_the_readme_tells_the_committed_reach_results() -> None:
     with (RESULTS / "reach.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -3,10 +3,11 @@
 Heavy imports happen inside, so that `regoal --help` answers at once.
 """
 
+import contextlib
 import dataclasses
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -207,7 +208,8 @@ def watch(run: Run, /, video: Path, episodes: int = 3, shift: str | None = None,
     policy = Policy.load(run)
     recipe = _recipe(run, shift)
     print(f"rendering {episodes} episodes of {recipe.env_id} ...", file=sys.stderr)
-    frames = record(recipe, policy, episodes=episodes, seed=seed)
+    with _counted(episodes, str(video)) as tick:
+        frames = record(recipe, policy, episodes=episodes, seed=seed, tick=tick)
     write_video(video, frames)
     print(f"{video}: {len(frames)} frames")
     return 0
@@ -301,21 +303,16 @@ def _recipe(run: Path, shift: str | None) -> Any:
     return EnvRecipe(config.env, str(Shift.parse(text)), config.env_kwargs)
 
 
-def _counted(total: int, label: str, quiet: bool) -> Any:
-    """A context that counts calls of what it yields, as a bar on a terminal."""
-    import contextlib
+@contextlib.contextmanager
+def _counted(total: int, label: str, quiet: bool = False) -> Iterator[Callable[[], object]]:
+    """Counts calls of what it yields, as a bar on a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from tqdm import tqdm
 
-    @contextlib.contextmanager
-    def bar() -> Any:
-        if quiet or not sys.stderr.isatty():
-            yield lambda: None
-            return
-        from tqdm import tqdm
-
-        with tqdm(total=total, desc=label, unit="episode", leave=False) as shown:
-            yield lambda: shown.update(1)
-
-    return bar()
+    with tqdm(total=total, desc=label, unit="episode", leave=False) as shown:
+        yield lambda: shown.update(1)
 
 
 COMMANDS: dict[str, Callable[..., Any]] = {

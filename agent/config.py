@@ -73,6 +73,7 @@ class TrainConfig:
     steps: int = 5_000  # env steps to collect; the last episode is played to its end
     seed: int = 0
     capacity: int = 1_000_000  # transitions the replay buffer holds
+    buffer_on_disk: bool = False  # keep them in a file beside the run folder's, for more than memory holds
     block_episodes: int = 2  # episodes collected between updates
     learning_starts: int = 0  # env steps before the first update
     eval_interval: int = 500  # env steps between evaluations

@@ -65,6 +65,11 @@ def create_run_folder(config: TrainConfig) -> Path:
     return path
 
 
+def nearest_folder(path: Path) -> Path:
+    """The folder itself, or the nearest one above it that exists."""
+    return next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
+
+
 def read_config(run: str | os.PathLike[str]) -> TrainConfig:
     """The settings of a run.
 

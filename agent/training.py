@@ -26,7 +26,7 @@ from regoal.agent.normaliser import Normaliser
 from regoal.agent.policy import Policy
 from regoal.agent.progress import Progress
 from regoal.agent.rollout import collect
-from regoal.agent.run_folder import RunLog, create_run_folder
+from regoal.agent.run_folder import RunLog, create_run_folder, nearest_folder
 from regoal.agent.seeding import Stream, generator
 from regoal.agent.source import load_source
 from regoal.agent.validation import validated
@@ -120,6 +120,7 @@ class Training:
             strategy=config.relabel,
             n_sampled_goal=config.n_sampled_goal,
             seed=generator(config.seed, Stream.REPLAY),
+            disk=nearest_folder(Path(config.out)) if config.buffer_on_disk else None,
         )
         self.env_steps = self.gradient_steps = self.episodes = 0
         self.discarded_steps = 0  # played, but not learned from: their episode was faulty
@@ -200,7 +201,7 @@ class Training:
             self._updates_owed += fresh * agent.updates_per_step
         while self._updates_owed >= 1:
             self._updates_owed -= 1
-            for name, value in self.learner.update(self.buffer.sample(agent.batch_size)).items():
+            for name, value in self.learner.update(self.buffer.sample(agent.batch_size, reuse=True)).items():
                 if not math.isfinite(value):
                     raise TrainingFault(
                         f"{name} of gradient step {self.gradient_steps}",
@@ -267,7 +268,9 @@ class Training:
     def _announce(self) -> None:
         size = buffer_bytes(self.spec, self.buffer.capacity)
         shown = f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:,.0f} kB"
+        where = "on disk" if self.config.buffer_on_disk else "in memory"
         print(
-            f"{self.path}: replay buffer of up to {self.buffer.capacity:,} transitions, {shown} when full",
+            f"{self.path}: replay buffer of up to {self.buffer.capacity:,} transitions, {shown} "
+            f"when full, {where}",
             file=sys.stderr,
         )

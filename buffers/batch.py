@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
@@ -28,3 +29,36 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.action)
+
+
+class BatchMemory:
+    """Memory for n transitions that a buffer writes and an update reads, without a copy in between.
+
+    Attributes:
+        ends: (n, 2, observation_size + goal_size + action_size) rows at t and at t + 1, as they are stored.
+        desired_goal: (n, goal_size).
+        reward: (n,).
+        terminated: (n,).
+    All are numpy views of the tensors in `batch`.
+    """
+
+    def __init__(self, n: int, observation_size: int, goal_size: int, action_size: int) -> None:
+        size = observation_size + goal_size + action_size
+        ends = torch.empty(n, 2, size)
+        desired_goal, reward = torch.empty(n, goal_size), torch.empty(n)
+        terminated = torch.empty(n, dtype=torch.bool)
+        self.ends, self.desired_goal = ends.numpy(), desired_goal.numpy()
+        self.reward, self.terminated = reward.numpy(), terminated.numpy()
+        self.next_achieved_goal = self.ends[:, 1, observation_size : observation_size + goal_size]
+        self._tensors = {
+            "observation": ends[:, 0, :observation_size],
+            "next_observation": ends[:, 1, :observation_size],
+            "desired_goal": desired_goal,
+            "action": ends[:, 0, size - action_size :],
+            "reward": reward,
+            "terminated": terminated,
+        }
+
+    def batch(self, n_relabelled: int) -> Batch:
+        """What was written, as a batch."""
+        return Batch(**self._tensors, n_relabelled=n_relabelled)

@@ -1,12 +1,12 @@
 """The hindsight experience replay buffer (Andrychowicz 2017): stores what happened, relabels when sampled."""
 
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from regoal.buffers.batch import Batch
+from regoal.buffers.batch import Batch, BatchMemory
 from regoal.buffers.episode import Array, Episode
 from regoal.buffers.storage import EpisodeStorage, Ints, Transitions, bytes_needed
 from regoal.buffers.strategies import STRATEGIES, Strategy, strategy_named
@@ -28,6 +28,9 @@ class GoalScorer(Protocol):
     def can_terminate(self) -> bool: ...
     def reward(self, achieved_goal: Array, desired_goal: Array, /) -> NDArray[np.float32]: ...
     def terminated(self, achieved_goal: Array, desired_goal: Array, /) -> NDArray[np.bool_]: ...
+
+
+BOTH_ENDS = np.arange(2)  # of a transition: its row and the next
 
 
 def buffer_bytes(goal_spec: GoalScorer, capacity: int) -> int:
@@ -55,6 +58,7 @@ class HindsightBuffer:
         strategy: "future", "final", "episode", "random", "none", "module:function", or a function.
         n_sampled_goal: hindsight goals for each real one: k / (k + 1) of a batch is relabelled.
         seed: anything `numpy.random.default_rng` takes.
+        disk: folder in whose file system the transitions are kept, for buffers larger than memory.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class HindsightBuffer:
         strategy: str | Strategy = "future",
         n_sampled_goal: int = 4,
         seed: int | np.random.SeedSequence | np.random.Generator = 0,
+        disk: Path | None = None,
     ) -> None:
         if n_sampled_goal < 0:
             raise BadInput("n_sampled_goal", "0 or more", str(n_sampled_goal), "4 is usual.")
@@ -79,7 +84,9 @@ class HindsightBuffer:
             goal_spec.observation_size,
             goal_spec.goal_size,
             goal_spec.action_size,
+            disk,
         )
+        self._reused: BatchMemory | None = None
 
     def __len__(self) -> int:
         """Transitions held."""
@@ -106,26 +113,37 @@ class HindsightBuffer:
         self._verify(episode)
         self._storage.add(episode)
 
-    def sample(self, batch_size: int) -> Batch:
-        """Draw transitions uniformly, with replacement; k / (k + 1) of them get a hindsight goal."""
+    def sample(self, batch_size: int, *, reuse: bool = False) -> Batch:
+        """Draw transitions uniformly, with replacement; k / (k + 1) of them get a hindsight goal.
+
+        Args:
+            batch_size: how many.
+            reuse: write into the memory of the last such batch, which must no longer be needed.
+        """
         storage, rng = self._storage, self._rng
         at = storage.draw(batch_size, rng)
+        memory = self._memory(batch_size, reuse)
         row = at.first_row + at.t
-        next_achieved = storage.achieved_goal[row + 1]
-        desired = storage.desired_goal[at.episode]
+        # "clip" is numpy's only mode that writes into `out` without a copy; all rows are in range.
+        storage.rows.take(row[:, None] + BOTH_ENDS, axis=0, out=memory.ends, mode="clip")
+        storage.desired_goal.take(at.episode, axis=0, out=memory.desired_goal, mode="clip")
         # Rounded at random, so that the share is k / (k + 1) for every batch size.
         n_relabelled = int(batch_size * self._share + rng.random()) if self.relabels else 0
         if n_relabelled:
-            desired[:n_relabelled] = storage.achieved_goal[self._goal_rows(at.head(n_relabelled))]
-        return Batch(
-            observation=torch.from_numpy(storage.observation[row]),
-            next_observation=torch.from_numpy(storage.observation[row + 1]),
-            desired_goal=torch.from_numpy(desired),
-            action=torch.from_numpy(storage.action[row]),
-            reward=torch.from_numpy(self.goal_spec.reward(next_achieved, desired)),
-            terminated=torch.from_numpy(self.goal_spec.terminated(next_achieved, desired)),
-            n_relabelled=n_relabelled,
-        )
+            goal_rows = self._goal_rows(at.head(n_relabelled))
+            memory.desired_goal[:n_relabelled] = storage.achieved_goal[goal_rows]
+        memory.reward[:] = self.goal_spec.reward(memory.next_achieved_goal, memory.desired_goal)
+        memory.terminated[:] = self.goal_spec.terminated(memory.next_achieved_goal, memory.desired_goal)
+        return memory.batch(n_relabelled)
+
+    def _memory(self, batch_size: int, reuse: bool) -> BatchMemory:
+        spec = self.goal_spec
+        if reuse and self._reused is not None and len(self._reused.reward) == batch_size:
+            return self._reused
+        memory = BatchMemory(batch_size, spec.observation_size, spec.goal_size, spec.action_size)
+        if reuse:
+            self._reused = memory
+        return memory
 
     def _goal_rows(self, at: Transitions) -> Ints:
         assert self._strategy is not None

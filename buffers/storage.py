@@ -6,14 +6,19 @@ an episode is the pair of rows (first_row + t, first_row + t + 1).
 
     rows     | 0 1 2 3 | 4 5 6 | 7 8 9 10 11 | ...
     episode  |    0    |   1   |      2      |          lengths 3, 2, 4: nine transitions in twelve rows
+
+A row is [observation | achieved goal | action], so that both ends of a transition lie side by side in
+memory and are read in one go.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from regoal.buffers.disk import array_on_disk
 from regoal.buffers.episode import Episode
 from regoal.errors import BadInput
 
@@ -58,11 +63,8 @@ def rows_needed(capacity: int, longest: int) -> int:
 
 
 def slots_needed(rows: int) -> int:
-    """Slots of the table of episodes: room for the shortest ones, two rows each, and a quarter to spare.
-
-    The spare quarter lets live slots move along it, so that they are moved back only now and then.
-    """
-    return rows // 2 + max(rows // 8, 64)
+    """Slots of the table of episodes: room for the shortest ones, two rows each."""
+    return rows // 2 + 1
 
 
 def bytes_needed(capacity: int, longest: int, observation_size: int, goal_size: int, action_size: int) -> int:
@@ -70,7 +72,7 @@ def bytes_needed(capacity: int, longest: int, observation_size: int, goal_size: 
     rows = rows_needed(capacity, longest)
     per_row = 4 * (observation_size + goal_size + action_size)
     per_slot = 2 * 4 + 8 + 4 * goal_size
-    return rows * per_row + slots_needed(rows) * per_slot
+    return rows * per_row + 4 * capacity + slots_needed(rows) * per_slot
 
 
 class EpisodeStorage:
@@ -81,10 +83,18 @@ class EpisodeStorage:
             transitions, so fewer may fit.
         longest: most steps of one episode.
         observation_size, goal_size, action_size: lengths of the vectors.
+        disk: folder in whose file system the rows are kept, in a file without a name; in memory if not
+            given.
     """
 
     def __init__(
-        self, capacity: int, longest: int, observation_size: int, goal_size: int, action_size: int
+        self,
+        capacity: int,
+        longest: int,
+        observation_size: int,
+        goal_size: int,
+        action_size: int,
+        disk: Path | None = None,
     ) -> None:
         if capacity < longest:
             raise BadInput(
@@ -93,34 +103,51 @@ class EpisodeStorage:
         self.capacity = capacity
         self.longest = longest
         rows = rows_needed(capacity, longest)
-        self.observation: Floats = np.empty((rows, observation_size), np.float32)
-        self.achieved_goal: Floats = np.empty((rows, goal_size), np.float32)
-        self.action: Floats = np.empty((rows, action_size), np.float32)
+        shape = rows, observation_size + goal_size + action_size
+        self.rows: Floats = np.empty(shape, np.float32) if disk is None else array_on_disk(disk, shape)
+        self._goal_column = observation_size
+        self._action_column = observation_size + goal_size
         self._next_row = 0
-        # The table of episodes: slots oldest..newest are live. `first_transition` counts all transitions
-        # ever stored, so it rises with the slot and a transition's episode is found by bisection.
+        # The table of episodes is a ring too. Episodes and transitions are numbered as they come, for
+        # ever: episode e has slot e % n_slots, transition i has its episode's slot at i % capacity.
         self._oldest, self._end = 0, 0
         slots = slots_needed(rows)
         self.first_row: Shorts = np.empty(slots, np.int32)
         self.length: Shorts = np.empty(slots, np.int32)
         self.first_transition: Ints = np.empty(slots, np.int64)
         self.desired_goal: Floats = np.empty((slots, goal_size), np.float32)
+        self._slot_of_transition: Shorts = np.empty(capacity, np.int32)
         self._stored_ever = 0
 
     def __len__(self) -> int:
         """Transitions held now."""
         if self._oldest == self._end:
             return 0
-        return self._stored_ever - int(self.first_transition[self._oldest])
+        return self._stored_ever - int(self.first_transition[self._oldest_slot])
 
     @property
     def n_episodes(self) -> int:
         """Episodes held now."""
         return self._end - self._oldest
 
+    @property
+    def observation(self) -> Floats:
+        """(rows, observation_size) view."""
+        return self.rows[:, : self._goal_column]
+
+    @property
+    def achieved_goal(self) -> Floats:
+        """(rows, goal_size) view."""
+        return self.rows[:, self._goal_column : self._action_column]
+
+    @property
+    def action(self) -> Floats:
+        """(rows, action_size) view."""
+        return self.rows[:, self._action_column :]
+
     def slots(self) -> Iterator[int]:
         """Slots of the live episodes, oldest first."""
-        return iter(range(self._oldest, self._end))
+        return (number % len(self.length) for number in range(self._oldest, self._end))
 
     def add(self, episode: Episode) -> None:
         """Store a copy of the episode, dropping the oldest ones where room is needed."""
@@ -130,12 +157,15 @@ class EpisodeStorage:
         self.observation[first : first + length + 1] = episode.observation
         self.achieved_goal[first : first + length + 1] = episode.achieved_goal
         self.action[first : first + length] = episode.action
-        slot = self._new_slot()
+        self.action[first + length] = 0.0  # unused, but read along with the rest of the row
+        slot = self._end % len(self.length)
+        self._end += 1
         self.first_row[slot] = first
         self.length[slot] = length
         self.first_transition[slot] = self._stored_ever
         self.desired_goal[slot] = episode.desired_goal
         self._next_row = first + length + 1
+        self._point_at(slot, length)
         self._stored_ever += length
 
     def check_length(self, length: int) -> None:
@@ -149,7 +179,7 @@ class EpisodeStorage:
 
     def holds(self, rows: Ints) -> NDArray[np.bool_]:
         """Whether a state of a live episode lies in each of the rows."""
-        live = slice(self._oldest, self._end)
+        live = np.fromiter(self.slots(), np.int64, self.n_episodes)
         order = np.argsort(self.first_row[live])
         first, length = self.first_row[live][order], self.length[live][order]
         at = np.searchsorted(first, rows, side="right") - 1
@@ -160,33 +190,36 @@ class EpisodeStorage:
         """n transitions, each uniform over all that are stored (not over episodes)."""
         if not len(self):
             raise BadInput("buffer", "at least one episode to sample from", "an empty buffer", "Add one.")
-        live = slice(self._oldest, self._end)
-        number = rng.integers(self.first_transition[self._oldest], self._stored_ever, n)
-        episode = np.searchsorted(self.first_transition[live], number, side="right") + (self._oldest - 1)
-        t = number - self.first_transition[episode]
-        first_row, length = self.first_row[episode], self.length[episode]
-        return Transitions(first_row.astype(np.int64), length.astype(np.int64), t, episode, self)
+        number = rng.integers(self.first_transition[self._oldest_slot], self._stored_ever, n)
+        episode = self._slot_of_transition.take(number % self.capacity)
+        t = number - self.first_transition.take(episode)
+        first_row = self.first_row.take(episode).astype(np.int64)
+        length = self.length.take(episode).astype(np.int64)
+        return Transitions(first_row, length, t, episode.astype(np.int64), self)
+
+    @property
+    def _oldest_slot(self) -> int:
+        return self._oldest % len(self.length)
+
+    def _point_at(self, slot: int, length: int) -> None:
+        """Let the next `length` transitions find their episode's slot."""
+        begin = self._stored_ever % self.capacity
+        end = begin + length
+        self._slot_of_transition[begin:end] = slot
+        if end > self.capacity:
+            self._slot_of_transition[: end - self.capacity] = slot
 
     def _make_room(self, length: int) -> int:
         """The first of length + 1 consecutive rows that no live episode uses."""
         first, rows = self._next_row, len(self.observation)
         if first + length + 1 > rows:
             # It does not fit before the ring's end: episodes that still lie there go first, being oldest.
-            while self.n_episodes and self.first_row[self._oldest] >= first:
+            while self.n_episodes and self.first_row[self._oldest_slot] >= first:
                 self._oldest += 1
             first = 0
         while self.n_episodes and (
-            first <= self.first_row[self._oldest] < first + length + 1 or len(self) + length > self.capacity
+            first <= self.first_row[self._oldest_slot] < first + length + 1
+            or len(self) + length > self.capacity
         ):
             self._oldest += 1
         return first
-
-    def _new_slot(self) -> int:
-        """The next slot of the table; when its end is reached, live slots are moved to its start."""
-        if self._end == len(self.length):
-            live, n = slice(self._oldest, self._end), self.n_episodes
-            for table in (self.first_row, self.length, self.first_transition, self.desired_goal):
-                table[:n] = table[live]
-            self._oldest, self._end = 0, n
-        self._end += 1
-        return self._end - 1

@@ -14,6 +14,7 @@ Each function here reads one of these and raises `BadInput` with the place, what
 and the fix. `GoalSpec` is what is left when all of them pass; `check` reports all that fail.
 """
 
+import dis
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -154,6 +155,22 @@ def goal_function(env: Env, attribute: str, fix: str) -> PairScore:
 def score_one_by_one(function: PairScore, achieved: Array, desired: Array) -> Array:
     """Shapes (n, goal) and (n, goal) to (n,), one call a pair."""
     return np.asarray([function(a, d, {}) for a, d in zip(achieved, desired, strict=True)])
+
+
+def constant_result(function: PairScore) -> Any:
+    """What a function returns whatever it is given, or None where that cannot be told.
+
+    Its bytecode is read, not run: it loads a constant and returns it, and does nothing else. Such is the
+    `compute_terminated` of Fetch and Hand, which would otherwise be asked pair by pair for ever.
+    """
+    code = getattr(getattr(function, "__func__", function), "__code__", None)
+    if code is None:
+        return None
+    instructions = [one for one in dis.get_instructions(code) if one.opname not in ("RESUME", "NOP")]
+    match [one.opname for one in instructions]:
+        case ["LOAD_CONST", "RETURN_VALUE"] | ["RETURN_CONST"]:
+            return instructions[0].argval
+    return None
 
 
 def takes_batches(name: str, function: PairScore, achieved: Array, desired: Array) -> bool:

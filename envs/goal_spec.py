@@ -51,6 +51,7 @@ class GoalSpec:
     can_terminate: bool
     _batched_reward: bool
     _batched_terminated: bool
+    _never_terminates: bool
     _scorer: list[Env] = field(default_factory=list, compare=False, repr=False)
 
     @classmethod
@@ -128,6 +129,8 @@ class GoalSpec:
             can_terminate=can_terminate,
             _batched_reward=batched_reward,
             _batched_terminated=batched_terminated,
+            _never_terminates=not can_terminate
+            or contract.constant_result(env.get_wrapper_attr("compute_terminated")) is False,
             _scorer=[env],
         )
 
@@ -138,7 +141,7 @@ class GoalSpec:
 
     def terminated(self, achieved_goal: Array, desired_goal: Array) -> NDArray[np.bool_]:
         """Whether reaching (n, goal_size) for (n, goal_size) ends the episode, (n,)."""
-        if not self.can_terminate:
+        if self._never_terminates:
             return np.zeros(len(achieved_goal), np.bool_)
         scores = self._score("compute_terminated", self._batched_terminated, achieved_goal, desired_goal)
         return scores.astype(np.bool_)

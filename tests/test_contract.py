@@ -13,6 +13,7 @@ import broken_envs
 import numpy as np
 import pytest
 
+from regoal.envs.contract import constant_result
 from regoal.envs.goal_spec import GoalSpec
 from regoal.envs.recipe import EnvRecipe, make
 from regoal.errors import BadInput
@@ -192,3 +193,38 @@ def test_envs_never_import_torch() -> None:
         "print('torch' in sys.modules)"
     )
     assert in_fresh_process(code) == "False"
+
+
+def says_no(achieved_goal: Any, desired_goal: Any, info: Any) -> bool:
+    """Never ends."""
+    return False
+
+
+def looks_first(achieved_goal: Any, desired_goal: Any, info: Any) -> bool:
+    return False if info is None else achieved_goal is desired_goal
+
+
+def calls(achieved_goal: Any, desired_goal: Any, info: Any) -> bool:
+    print(end="")
+    return False
+
+
+class Says:
+    def method(self, achieved_goal: Any, desired_goal: Any, info: Any) -> bool:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("function", "constant"),
+    [(says_no, False), (Says().method, False), (looks_first, None), (calls, None), (np.equal, None)],
+)
+def test_a_function_that_returns_a_constant_is_known_by_its_code(function: Any, constant: object) -> None:
+    assert constant_result(function) is constant
+
+
+def test_fetch_is_never_asked_pair_by_pair_whether_it_terminates() -> None:
+    for env_id, never in (("FetchPush-v4", True), ("PointMaze_UMaze-v3", False)):
+        spec = GoalSpec.of(env_id)
+        assert spec.can_terminate
+        assert spec._never_terminates is never
+        spec.close()

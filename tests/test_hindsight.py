@@ -140,6 +140,33 @@ def test_without_hindsight_nothing_is_relabelled(strategy: str, k: int) -> None:
     assert buffer.sample(100).n_relabelled == 0
 
 
+# Memory
+
+
+def test_a_batch_in_reused_memory_is_the_same_batch() -> None:
+    fresh, reused = tagged_buffer([3, 5, 8]), tagged_buffer([3, 5, 8])
+    for batch_size in (5, 64, 64, 7, 64):
+        assert same(fresh.sample(batch_size), reused.sample(batch_size, reuse=True))
+
+
+def test_only_reused_memory_is_written_again() -> None:
+    buffer = tagged_buffer([3, 5, 8])
+    kept = buffer.sample(64)
+    copied = {name: value.clone() for name, value in tensors(kept).items()}
+    first, second = buffer.sample(64, reuse=True), buffer.sample(64, reuse=True)
+    assert second.observation.data_ptr() == first.observation.data_ptr() != kept.observation.data_ptr()
+    assert all(torch.equal(value, copied[name]) for name, value in tensors(kept).items())
+
+
+def test_a_buffer_on_disk_gives_the_same_batches(tmp_path: Path) -> None:
+    scorer = scorer_of()
+    buffers = [HindsightBuffer(scorer, 40, seed=3, disk=disk) for disk in (None, tmp_path)]
+    for number in range(30):
+        for buffer in buffers:
+            buffer.add_episode(tagged_episode(number, 1 + number % LONGEST))
+    assert same(buffers[0].sample(200), buffers[1].sample(200))
+
+
 # Seeds
 
 

@@ -1,5 +1,7 @@
 """The ring of episodes: what is held, what leaves, how much memory it takes."""
 
+import mmap
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -131,7 +133,7 @@ def test_episodes_of_full_length_fill_the_capacity(capacity: int) -> None:
 
 @settings(max_examples=10)
 @given(st.integers(0, 2**32 - 1))
-def test_the_table_of_episodes_is_compacted_again_and_again(seed: int) -> None:
+def test_the_table_of_episodes_goes_round_again_and_again(seed: int) -> None:
     lengths = np.random.default_rng(seed).integers(1, LONGEST + 1, 700).tolist()
     storage, reference = new_storage(40), ReferenceStorage(40, LONGEST)
     for number, length in enumerate(lengths):
@@ -144,7 +146,7 @@ def test_the_table_of_episodes_is_compacted_again_and_again(seed: int) -> None:
     assert len(storage.length) == slots
 
 
-def test_the_table_of_episodes_grows_when_many_are_held() -> None:
+def test_the_table_of_episodes_has_room_for_the_shortest() -> None:
     storage = filled(2000, [1] * 900)
     assert numbers_held(storage) == list(range(900))
     assert len(storage) == 900
@@ -223,6 +225,63 @@ def test_memory_promised_is_memory_taken_whatever_the_length_of_episodes(length:
     assert len(storage) > capacity / 2
     assert array_bytes(storage) == buffer_bytes(spec, capacity)
     assert bytes_needed(capacity, 50, 25, 3, 4) == buffer_bytes(spec, capacity)
+
+
+def test_a_storage_on_disk_holds_the_same_and_leaves_no_file(tmp_path: Path) -> None:
+    lengths = np.random.default_rng(0).integers(1, LONGEST + 1, 200).tolist()
+    in_memory = filled(40, lengths)
+    on_disk = EpisodeStorage(40, LONGEST, observation_size=3, goal_size=2, action_size=1, disk=tmp_path)
+    for number, length in enumerate(lengths):
+        on_disk.add(tagged_episode(number, length))
+    assert list(tmp_path.iterdir()) == []
+    one, other = (storage.draw(500, np.random.default_rng(1)) for storage in (in_memory, on_disk))
+    for name in ("observation", "achieved_goal", "action"):
+        for offset in (0, 1) if name != "action" else (0,):
+            assert np.array_equal(
+                getattr(in_memory, name)[one.first_row + one.t + offset],
+                getattr(on_disk, name)[other.first_row + other.t + offset],
+            )
+    assert isinstance(on_disk.rows.base, mmap.mmap)
+
+
+def test_a_disk_that_is_too_small_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=10_000))
+    with pytest.raises(BadInput, match=r"buffer_on_disk: expected 1\.1 GB free.*got 0\.0 GB"):
+        EpisodeStorage(40, LONGEST, observation_size=3, goal_size=2, action_size=1, disk=tmp_path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process's private memory")
+@pytest.mark.parametrize(("disk", "outcome"), [("None", "MemoryError"), ("folder", "filled and sampled")])
+def test_a_buffer_larger_than_the_memory_a_process_may_have(tmp_path: Path, disk: str, outcome: str) -> None:
+    program = f"""
+import resource, sys
+from pathlib import Path
+sys.path[:] = {sys.path!r}
+import numpy as np
+from regoal.buffers.episode import Episode
+from regoal.buffers.storage import EpisodeStorage
+folder = Path({str(tmp_path)!r})
+private = [line for line in open("/proc/self/status") if line.startswith("VmData")][0]
+limit = int(private.split()[1]) * 1024 + 100_000_000
+resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+try:
+    storage = EpisodeStorage(2_000_000, 1000, 25, 3, 4, disk={disk})
+except MemoryError:
+    sys.exit("MemoryError")
+assert storage.rows.nbytes > 2.5 * 100_000_000
+for number in range(2000):
+    storage.add(Episode(np.full((1001, 25), number), np.full((1001, 3), number), np.full(3, number),
+                        np.zeros((1000, 4)), np.zeros(1000), False, np.zeros(1000, bool)))
+assert len(storage) == 2_000_000
+at = storage.draw(100_000, np.random.default_rng(0))
+assert np.array_equal(storage.observation[at.first_row + at.t, 7], storage.desired_goal[at.episode, 0])
+assert len(set(at.episode.tolist())) == 2000
+sys.exit("filled and sampled")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100)
+    assert done.stderr.strip().splitlines()[-1] == outcome
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_floats_are_stored_in_single_precision() -> None:

@@ -42,6 +42,7 @@ def train(
     seed: int = 0,
     seeds: Seeds = None,
     shift: str = "",
+    buffer_on_disk: bool = False,
     jobs: int | None = None,
     settings: Settings = (),
 ) -> int:
@@ -58,6 +59,7 @@ def train(
         seeds: Several seeds.
         shift: What differs from the env as it comes, e.g. friction=0.1 or action_gain=0.5..2 (a range) or
             action_gain=0.5/1/2 (a list), drawn anew for each episode.
+        buffer_on_disk: Keep the replay buffer in a memory-mapped file, for more than memory holds.
         jobs: Runs at a time; as many as there are cores if not given.
         settings: Any other setting.
     """
@@ -72,6 +74,7 @@ def train(
         steps=steps,
         seed=seed,
         shift=shift,
+        buffer_on_disk=buffer_on_disk,
     )
     for name, text in _assignments(settings).items():
         from regoal.agent.settings import set_field

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from regoal.errors import BadInput, did_you_mean
 
 MODES = ("scratch", "naive", "warm_start")
+AUTO = -1  # workers: chosen by the cores of the machine
 NORMALISER_MODES = ("freeze", "continue", "refit")
 
 
@@ -80,6 +81,9 @@ class TrainConfig:
     eval_episodes: int = 20  # episodes an evaluation
     checkpoint_interval: int = 5_000  # env steps between checkpoints; one is written at the end in any case
     threads: int = 1  # torch threads; numbers are the same at the same count
+    workers: int = AUTO  # processes that play beside the one that learns, -1 for auto; same numbers for any
+    hang_seconds: float = 60.0  # a worker that takes no step for so long is replaced
+    profile: bool = False  # say at the end where the time went
     source: str = ""  # run folder the weights come from
     mode: str = "scratch"  # scratch, naive, warm_start
     normaliser: str = "continue"  # of the source: freeze, continue, refit

@@ -1,6 +1,6 @@
 """Success of a policy over episodes with fixed seeds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,8 +8,36 @@ import numpy as np
 from regoal.agent.policy import Policy
 from regoal.agent.rollout import play
 from regoal.agent.seeding import Stream, env_seed
+from regoal.buffers.episode import Episode
 from regoal.envs.goal_spec import GoalSpec
 from regoal.envs.recipe import Env
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one evaluation episode went.
+
+    Attributes:
+        success: whether the goal was reached at the last step.
+        success_any: whether it was reached at any step.
+        total_reward: undiscounted sum of rewards.
+        length: steps.
+    """
+
+    success: bool
+    success_any: bool
+    total_reward: float
+    length: int
+
+    @classmethod
+    def of(cls, episode: Episode) -> "Outcome":
+        """What came of an episode."""
+        return cls(
+            success=bool(episode.success[-1]),
+            success_any=bool(episode.success.any()),
+            total_reward=float(episode.reward.sum()),
+            length=len(episode),
+        )
 
 
 @dataclass(frozen=True)
@@ -30,6 +58,17 @@ class Evaluation:
     mean_length: float
     episodes: int
 
+    @classmethod
+    def of(cls, outcomes: Sequence[Outcome]) -> "Evaluation":
+        """Means over episodes."""
+        return cls(
+            success=float(np.mean([one.success for one in outcomes])),
+            success_any=float(np.mean([one.success_any for one in outcomes])),
+            mean_return=float(np.mean([one.total_reward for one in outcomes])),
+            mean_length=float(np.mean([one.length for one in outcomes])),
+            episodes=len(outcomes),
+        )
+
 
 def evaluate(
     env: Env,
@@ -45,18 +84,9 @@ def evaluate(
     Args:
         tick: called after every episode, to show progress or to stop by raising.
     """
-    last, ever, returns, lengths = [], [], [], []
+    outcomes = []
     for index in range(episodes):
         episode = play(env, spec, policy, seed=env_seed(seed, Stream.EVALUATION, index), index=index)
-        last.append(episode.success[-1])
-        ever.append(episode.success.any())
-        returns.append(float(episode.reward.sum()))
-        lengths.append(len(episode))
+        outcomes.append(Outcome.of(episode))
         tick()
-    return Evaluation(
-        success=float(np.mean(last)),
-        success_any=float(np.mean(ever)),
-        mean_return=float(np.mean(returns)),
-        mean_length=float(np.mean(lengths)),
-        episodes=episodes,
-    )
+    return Evaluation.of(outcomes)

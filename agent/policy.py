@@ -1,7 +1,8 @@
 """A trained policy in numpy: what rollouts act with, and what users load without env or torch."""
 
 import os
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -64,6 +65,17 @@ class Policy:
         from regoal.agent.checkpoints import newest_checkpoint
 
         return newest_checkpoint(Path(path)).policy()
+
+    @property
+    def arrays(self) -> tuple[Floats, ...]:
+        """Everything in it that learning changes."""
+        return *self.weights, *self.biases, self.mean, self.std
+
+    def with_arrays(self, arrays: Sequence[Floats]) -> "Policy":
+        """The same kind of policy with other `arrays`."""
+        *layers, mean, std = arrays
+        n = len(layers) // 2
+        return replace(self, weights=tuple(layers[:n]), biases=tuple(layers[n:]), mean=mean, std=std)
 
     @property
     def action_size(self) -> int:

@@ -1,36 +1,17 @@
 """Playing whole episodes; imports no torch, so that worker processes stay small."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from regoal.agent.policy import Policy
-from regoal.agent.seeding import Stream, env_seed, generator
 from regoal.buffers.episode import Array, Episode
 from regoal.envs.contract import check_observation, guarded
 from regoal.envs.goal_spec import GoalSpec
 from regoal.envs.recipe import Env
 from regoal.errors import EnvFault, RunFault, TrainingFault
-
-
-def collect(
-    env: Env, spec: GoalSpec, policy: Policy, run_seed: int, indices: Iterable[int]
-) -> Iterator[Episode]:
-    """Play training episodes with exploration; episode i has the same seeds in every process.
-
-    Each is handed over as soon as it ends, so a fault in one does not take the others with it.
-    """
-    for index in indices:
-        yield play(
-            env,
-            spec,
-            policy,
-            seed=env_seed(run_seed, Stream.ENV, index),
-            exploration=generator(run_seed, Stream.EXPLORATION, index),
-            index=index,
-        )
 
 
 def play(
@@ -41,6 +22,7 @@ def play(
     seed: int,
     exploration: np.random.Generator | None = None,
     index: int = 0,
+    tick: Callable[[], object] = lambda: None,
 ) -> Episode:
     """Play one episode to its end.
 
@@ -51,6 +33,7 @@ def play(
         seed: for `env.reset`.
         exploration: generator of the exploration noise.
         index: number of the episode, for messages and for the record.
+        tick: called after the reset and after every step.
 
     Raises:
         EnvFault: the env raised, left out a key, returned what is not finite, or does not end.
@@ -65,6 +48,7 @@ def play(
     actions: list[Array] = []
     rewards, successes = [], []
     terminated = truncated = False
+    tick()
     while not (terminated or truncated):
         observations.append(np.array(observation["observation"]))
         achieved.append(np.array(observation["achieved_goal"]))
@@ -79,6 +63,7 @@ def play(
         observation, reward, terminated, truncated, info = outcome
         rewards.append(reward)
         successes.append(bool(info[spec.success_key]))
+        tick()
     observations.append(np.array(observation["observation"]))
     achieved.append(np.array(observation["achieved_goal"]))
     return Episode(

@@ -10,7 +10,7 @@ import math
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,14 +18,15 @@ import numpy as np
 import torch
 
 from regoal.agent.checkpoints import save_checkpoint
+from regoal.agent.clock import N_CLOCKS, Clock, timed
 from regoal.agent.config import TrainConfig
-from regoal.agent.evaluation import evaluate
 from regoal.agent.interrupts import EvaluationLeft, Stopped, StopRequest
 from regoal.agent.learner import make_learner, state_of
+from regoal.agent.machine import worker_count
 from regoal.agent.normaliser import Normaliser
-from regoal.agent.policy import Policy
+from regoal.agent.profile import report as profile_report
 from regoal.agent.progress import Progress
-from regoal.agent.rollout import collect
+from regoal.agent.rollouts import Rollouts
 from regoal.agent.run_folder import RunLog, create_run_folder, nearest_folder
 from regoal.agent.seeding import Stream, generator
 from regoal.agent.source import load_source
@@ -34,7 +35,7 @@ from regoal.buffers.episode import Episode
 from regoal.buffers.hindsight import HindsightBuffer, buffer_bytes
 from regoal.envs.check import require_contract
 from regoal.envs.goal_spec import GoalSpec
-from regoal.envs.recipe import Env, EnvRecipe
+from regoal.envs.recipe import EnvRecipe
 from regoal.envs.shift import Shift
 from regoal.errors import RunFault, TrainingFault
 
@@ -107,6 +108,7 @@ class Training:
 
     def __init__(self, config: TrainConfig, spec: GoalSpec) -> None:
         self.config, self.spec = config, spec
+        self.workers = worker_count(config, spec.recipe)
         mode = config.normaliser if config.source else "continue"
         self.normaliser = Normaliser(spec.observation_size, spec.goal_size, mode)
         self.learner = make_learner(config.agent, spec, self.normaliser, config.seed)
@@ -127,11 +129,13 @@ class Training:
         self.success = float("nan")
         self._steps_seen, self._updates_owed = 0, 0.0
         self._since_evaluation: dict[str, list[float]] = defaultdict(list)
+        self._evaluated_row: dict[str, float] | None = None  # of the evaluation that is being played
+        self.clocks = np.zeros(N_CLOCKS) if config.profile else None
 
     def run(self, stop: StopRequest) -> RunResult:
         """Collect, learn and evaluate until the steps are spent or a stop is asked for."""
-        recipe, columns = self.spec.recipe, COLUMNS + UPDATE_COLUMNS[self.config.agent.name] + WALL_COLUMNS
-        with contextlib.closing(recipe.build()) as env, contextlib.closing(recipe.build()) as eval_env:
+        columns = COLUMNS + UPDATE_COLUMNS[self.config.agent.name] + WALL_COLUMNS
+        with self._rollouts() as rollouts:
             self.path = create_run_folder(self.config)
             self._announce()
             self._save()  # from now on the folder can be loaded, whatever happens
@@ -140,36 +144,53 @@ class Training:
                 Progress(self.config.steps, self.config.out) as self._progress,
             ):
                 try:
-                    self._learn(env, eval_env, stop)
+                    self._learn(rollouts, stop)
                 except Exception as error:
                     self.discarded_steps += getattr(error, "discarded_steps", 0)
                     with contextlib.suppress(TrainingFault, OSError):  # the first error is the one to tell
                         self._save()
                     raise
             self._save()
+        if self.clocks is not None:
+            print(profile_report(self.clocks, time.monotonic() - self._began, self.workers), file=sys.stderr)
         if stop.requested:
             raise Stopped(str(self.path), stop.signal)
         return RunResult(self.path, self.success, self.env_steps, self.gradient_steps)
 
-    def _learn(self, env: Env, eval_env: Env, stop: StopRequest) -> None:
+    def _rollouts(self) -> Rollouts:
+        config = self.config
+        return Rollouts(
+            self.spec,
+            config.seed,
+            self.learner.policy(),
+            block_episodes=config.block_episodes,
+            workers=self.workers,
+            hang_seconds=config.hang_seconds,
+            clocks=self.clocks,
+        )
+
+    def _learn(self, rollouts: Rollouts, stop: StopRequest) -> None:
         config = self.config
         self._began = time.monotonic()
-        self._evaluate(eval_env, stop)
-        acting = self.learner.policy()
+        self._evaluate(rollouts, stop)
+        rollouts.collect(self.learner.policy(), self._next_block())
         while self.env_steps < config.steps and not stop.requested:
             before = self.env_steps
-            self._add(self._collect(env, acting))
-            acting = self.learner.policy()
-            self._update()
+            self._add(rollouts.episodes())
             ended = self.env_steps >= config.steps
+            if not (ended or stop.requested):
+                rollouts.collect(self.learner.policy(), self._next_block())
+            self._update(rollouts)
             if ended or self._passed(config.eval_interval, before):
-                self._evaluate(eval_env, stop)
+                self._evaluate(rollouts, stop)
+            elif rollouts.evaluated:
+                self._write_evaluation(rollouts, stop)
             if not ended and self._passed(config.checkpoint_interval, before):
                 self._save()
+        self._write_evaluation(rollouts, stop)
 
-    def _collect(self, env: Env, acting: Policy) -> Iterator[Episode]:
-        indices = range(self.episodes, self.episodes + self.config.block_episodes)
-        return collect(env, self.spec, acting, self.config.seed, indices)
+    def _next_block(self) -> range:
+        return range(self.episodes, self.episodes + self.config.block_episodes)
 
     def _add(self, episodes: Iterable[Episode]) -> None:
         for episode in episodes:
@@ -193,7 +214,7 @@ class Training:
         desired = np.broadcast_to(episode.desired_goal, (len(episode), self.spec.goal_size))
         return np.concatenate([desired, episode.achieved_goal[1:]]) if self.buffer.relabels else desired
 
-    def _update(self) -> None:
+    def _update(self, rollouts: Rollouts) -> None:
         """The updates that the steps collected since the last time have earned."""
         agent = self.config.agent
         fresh, self._steps_seen = self.env_steps - self._steps_seen, self.env_steps
@@ -201,7 +222,12 @@ class Training:
             self._updates_owed += fresh * agent.updates_per_step
         while self._updates_owed >= 1:
             self._updates_owed -= 1
-            for name, value in self.learner.update(self.buffer.sample(agent.batch_size, reuse=True)).items():
+            rollouts.poll()
+            with timed(self.clocks, Clock.SAMPLING):
+                batch = self.buffer.sample(agent.batch_size, reuse=True)
+            with timed(self.clocks, Clock.UPDATE):
+                losses = self.learner.update(batch)
+            for name, value in losses.items():
                 if not math.isfinite(value):
                     raise TrainingFault(
                         f"{name} of gradient step {self.gradient_steps}",
@@ -219,31 +245,34 @@ class Training:
         """Whether the last block reached another multiple of the interval."""
         return self.env_steps // interval > before // interval
 
-    def _evaluate(self, env: Env, stop: StopRequest) -> None:
-        """Evaluate and write a row; a stop request leaves the row out."""
-        config = self.config
-        policy = self.learner.policy()
+    def _evaluate(self, rollouts: Rollouts, stop: StopRequest) -> None:
+        """Begin an evaluation of what is learned so far; workers play it while learning goes on."""
+        self._write_evaluation(rollouts, stop)
+        rollouts.evaluate(self.learner.policy(), self.config.eval_episodes)
+        self._evaluated_row = {
+            "env_steps": self.env_steps,
+            "gradient_steps": self.gradient_steps,
+            "episodes": self.episodes,
+            "discarded_steps": self.discarded_steps,
+        } | {name: float(np.mean(values)) for name, values in self._since_evaluation.items()}
+        self._since_evaluation.clear()
+        if not rollouts.has_workers:
+            self._write_evaluation(rollouts, stop)
+
+    def _write_evaluation(self, rollouts: Rollouts, stop: StopRequest) -> None:
+        """Wait for the evaluation, if one was begun, and write its row; a stop request leaves it out."""
+        if self._evaluated_row is None:
+            return
+        row, self._evaluated_row = self._evaluated_row, None
         try:
-            found = evaluate(
-                env,
-                self.spec,
-                policy,
-                episodes=config.eval_episodes,
-                seed=config.seed,
-                tick=stop.leave_evaluation,
-            )
+            found = rollouts.evaluation(stop.leave_evaluation)
         except EvaluationLeft:
             return
         self.success = found.success
-        means = {name: float(np.mean(values)) for name, values in self._since_evaluation.items()}
-        self._since_evaluation.clear()
         seconds = time.monotonic() - self._began
         self._log.evaluation(
-            {
-                "env_steps": self.env_steps,
-                "gradient_steps": self.gradient_steps,
-                "episodes": self.episodes,
-                "discarded_steps": self.discarded_steps,
+            row
+            | {
                 "success": found.success,
                 "success_any": found.success_any,
                 "return": found.mean_return,
@@ -252,7 +281,6 @@ class Training:
                 "wall_seconds": seconds,
                 "wall_env_steps_per_second": self.env_steps / max(seconds, 1e-9),
             }
-            | means
         )
         self._progress.evaluated(found.success)
 

@@ -4,7 +4,7 @@ import dataclasses
 import typing
 from typing import Any
 
-from regoal.agent.config import MODES, NORMALISER_MODES, DDPGConfig, SACConfig, TrainConfig
+from regoal.agent.config import AUTO, MODES, NORMALISER_MODES, DDPGConfig, SACConfig, TrainConfig
 from regoal.agent.settings import typed
 from regoal.errors import BadInput, did_you_mean
 
@@ -39,6 +39,8 @@ def validated(config: TrainConfig) -> TrainConfig:
         _require(name, getattr(config, name), getattr(config, name) >= 1, "1 or more")
     for name in AT_LEAST_ZERO:
         _require(name, getattr(config, name), getattr(config, name) >= 0, "0 or more")
+    _require("workers", config.workers, config.workers >= AUTO, "0 or more, or -1 for auto")
+    _require("hang_seconds", config.hang_seconds, config.hang_seconds > 0, "more than 0")
     _check_agent(config.agent)
     _check_start(config)
     return config

@@ -17,10 +17,11 @@ import numpy as np
 from regoal.agent.config import FinetuneConfig, TrainConfig
 from regoal.agent.finetuning import resolve
 from regoal.agent.interrupts import Stopped
+from regoal.agent.machine import cores
 from regoal.agent.training import train
 from regoal.benchmarks.before_after import show_before_after
 from regoal.benchmarks.curves import Curve, draw_curves, read_curve
-from regoal.benchmarks.parallel import cores, next_free, run_all
+from regoal.benchmarks.parallel import next_free, run_all
 from regoal.benchmarks.statistics import bootstrap_interval, steps_to
 
 ENV = "FetchReach-v4"

@@ -62,11 +62,6 @@ def run_all(
     return results
 
 
-def cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def next_free(path: Path) -> Path:
     """The path, or path-2, path-3 ... where it exists: runs are never overwritten."""
     candidate, number = path, 1

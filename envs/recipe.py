@@ -13,6 +13,8 @@ import gymnasium as gym
 from regoal.envs.shift import Shift
 from regoal.errors import BadInput, did_you_mean
 
+ALWAYS_REGISTERED = ("regoal", "gymnasium", "gymnasium_robotics")  # packages whose envs any process knows
+
 Env = gym.Env[dict[str, Any], Any]
 
 
@@ -58,6 +60,18 @@ class EnvRecipe:
         except BadInput:
             env.close()
             raise
+
+
+def buildable_elsewhere(recipe: EnvRecipe) -> bool:
+    """Whether another process, which has not run the user's script, knows the env by its id."""
+    module = recipe.env_id.rpartition(":")[0]
+    if module:
+        return module != "__main__"
+    register()
+    spec = gym.registry.get(recipe.env_id)
+    entry = spec.entry_point if spec else ""
+    # What is not registered yet comes with gymnasium_robotics, which is imported on demand.
+    return spec is None or (isinstance(entry, str) and entry.partition(".")[0] in ALWAYS_REGISTERED)
 
 
 def make(

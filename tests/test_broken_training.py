@@ -46,6 +46,7 @@ def config(env: str, out: Path) -> TrainConfig:
         steps=600,
         eval_interval=100_000,
         eval_episodes=2,
+        workers=0,
     )
 
 

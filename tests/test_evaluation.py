@@ -8,8 +8,9 @@ import pytest
 from fake_spec import point_spec
 
 from regoal.agent.evaluation import evaluate
+from regoal.agent.player import Player
 from regoal.agent.policy import Exploration, Policy
-from regoal.agent.rollout import collect, play
+from regoal.agent.rollout import play
 from regoal.envs.goal_spec import GoalSpec
 
 
@@ -69,7 +70,8 @@ def test_evaluation_does_not_depend_on_what_was_played_before() -> None:
     env = spec.recipe.build()
     steering = policy(TOWARDS_GOAL)
     first = evaluate(env, spec, steering, episodes=8, seed=5)
-    list(collect(env, spec, steering, 1, range(3)))
+    for index in range(3):
+        play(env, spec, steering, seed=index, exploration=np.random.default_rng(0))
     assert evaluate(env, spec, steering, episodes=8, seed=5) == first
     assert first.success == 1.0
     assert evaluate(env, spec, steering, episodes=8, seed=6).mean_return != first.mean_return
@@ -77,8 +79,9 @@ def test_evaluation_does_not_depend_on_what_was_played_before() -> None:
 
 def test_episode_i_is_the_same_wherever_it_is_played() -> None:
     spec = point_spec()
-    together = list(collect(spec.recipe.build(), spec, policy(random_share=0.3), 7, range(4)))
-    alone = list(collect(spec.recipe.build(), spec, policy(random_share=0.3), 7, [2]))
+    one, other = Player(spec, 7), Player(spec, 7)
+    together = [one.collect(policy(random_share=0.3), index) for index in range(4)]
+    alone = [other.collect(policy(random_share=0.3), 2)]
     np.testing.assert_array_equal(together[2].observation, alone[0].observation)
     np.testing.assert_array_equal(together[2].action, alone[0].action)
     assert not np.array_equal(together[1].action, together[2].action)
@@ -113,6 +116,9 @@ def test_evaluation_episodes_are_not_those_of_training() -> None:
             seen.append(options["seed"])
             return self.env.reset(**options)
 
-    evaluate(Watch(env), spec, policy(), episodes=5, seed=0)
-    list(collect(Watch(env), spec, policy(), 0, range(5)))
+    player = Player(spec, 0)
+    player._envs = {purpose: Watch(env) for purpose in ("collect", "evaluate")}
+    for index in range(5):
+        player.evaluate(policy(), index)
+        player.collect(policy(), index)
     assert len(set(seen)) == 10

@@ -84,7 +84,7 @@ def loaded_after(statement: str) -> set[str]:
     [
         "import regoal",
         "import regoal.agent.config, regoal.agent.settings",
-        "import regoal.agent.rollout",
+        "import regoal.agent.worker",
         "import regoal.agent.policy, regoal.agent.checkpoints",
         "import regoal.buffers.episode",
         "import regoal.envs.check",

@@ -24,6 +24,7 @@ from regoal import (
 from regoal.agent import training
 from regoal.agent.checkpoints import newest_checkpoint
 from regoal.agent.interrupts import Stopped
+from regoal.agent.rollouts import Rollouts
 from regoal.agent.run_folder import read_config
 from regoal.errors import TrainingFault
 
@@ -40,6 +41,7 @@ def config(out: Path, **changes: object) -> TrainConfig:
         eval_interval=200,
         eval_episodes=4,
         checkpoint_interval=200,
+        workers=0,
     )
     return dataclasses.replace(plain, **changes)
 
@@ -130,18 +132,18 @@ def test_block_n_is_collected_with_the_weights_from_before_the_updates_on_block_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     acted_with, updates_done = [], []
-    plain_collect, plain_update = training.collect, training.Training._update
+    plain_collect, plain_update = Rollouts.collect, training.Training._update
 
-    def collect(env, spec, policy, seed, indices):  # type: ignore[no-untyped-def]
+    def collect(self, policy, indices):  # type: ignore[no-untyped-def]
         acted_with.append(policy)
-        return plain_collect(env, spec, policy, seed, indices)
+        plain_collect(self, policy, indices)
 
-    def update(self):  # type: ignore[no-untyped-def]
+    def update(self, rollouts):  # type: ignore[no-untyped-def]
         before = self.learner.policy()
-        plain_update(self)
+        plain_update(self, rollouts)
         updates_done.append((before, self.learner.policy()))
 
-    monkeypatch.setattr(training, "collect", collect)
+    monkeypatch.setattr(Rollouts, "collect", collect)
     monkeypatch.setattr(training.Training, "_update", update)
     train(config(tmp_path / "run"))
 
@@ -159,14 +161,13 @@ def test_ctrl_c_ends_with_a_checkpoint_and_the_handler_is_put_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handler = signal.getsignal(signal.SIGINT)
-    plain = training.collect
+    plain = Rollouts.episodes
 
-    def collect_then_interrupt(*arguments):  # type: ignore[no-untyped-def]
-        episodes = plain(*arguments)
+    def collect_then_interrupt(self):  # type: ignore[no-untyped-def]
+        yield from plain(self)
         signal.raise_signal(signal.SIGINT)
-        return episodes
 
-    monkeypatch.setattr(training, "collect", collect_then_interrupt)
+    monkeypatch.setattr(Rollouts, "episodes", collect_then_interrupt)
     with pytest.raises(Stopped, match="run"):
         train(config(tmp_path / "run"))
     assert signal.getsignal(signal.SIGINT) is handler
@@ -185,14 +186,13 @@ def test_input_statistics_are_fed_with_hindsight_goals_where_goals_are_relabelle
 
 
 def test_sigterm_checkpoints_and_says_143(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = training.collect
+    plain = Rollouts.episodes
 
-    def collect_then_terminate(*arguments):  # type: ignore[no-untyped-def]
-        episodes = plain(*arguments)
+    def collect_then_terminate(self):  # type: ignore[no-untyped-def]
+        yield from plain(self)
         signal.raise_signal(signal.SIGTERM)
-        return episodes
 
-    monkeypatch.setattr(training, "collect", collect_then_terminate)
+    monkeypatch.setattr(Rollouts, "episodes", collect_then_terminate)
     with pytest.raises(Stopped) as caught:
         train(config(tmp_path / "run"))
     assert caught.value.exit_code == 143
@@ -200,11 +200,11 @@ def test_sigterm_checkpoints_and_says_143(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_second_signal_ends_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def impatient(*arguments):  # type: ignore[no-untyped-def]
+    def impatient(self):  # type: ignore[no-untyped-def]
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(training, "collect", impatient)
+    monkeypatch.setattr(Rollouts, "episodes", impatient)
     with pytest.raises(KeyboardInterrupt) as caught:
         train(config(tmp_path / "run"))
     assert not isinstance(caught.value, Stopped)

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 def train_all(configs: "list[TrainConfig]", jobs: int | None) -> int:
     """Train one after the other or side by side; returns the exit code."""
+    from regoal.agent.machine import cores
     from regoal.agent.training import train as train_one
-    from regoal.benchmarks.parallel import cores, run_all
+    from regoal.benchmarks.parallel import run_all
 
     if jobs is not None and jobs < 1:
         raise BadInput("jobs", "1 or more", str(jobs))

@@ -1,0 +1,38 @@
+"""How many processes a run may use."""
+
+import multiprocessing
+import os
+
+from regoal.agent.config import AUTO, TrainConfig
+from regoal.envs.recipe import EnvRecipe, buildable_elsewhere
+from regoal.errors import BadInput
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def worker_count(config: TrainConfig, recipe: EnvRecipe) -> int:
+    """Rollout workers for a run.
+
+    Left to choose, one core is for learning and the others play, no more of them than a block has
+    episodes. A run that is itself one of several processes has no cores to spare. An env that the user's
+    script has registered is played in the script's own process, the only one that knows it.
+
+    Raises:
+        BadInput: workers are asked for, and could not build the env.
+    """
+    elsewhere = buildable_elsewhere(recipe)
+    if config.workers > 0 and not elsewhere:
+        raise BadInput(
+            "workers",
+            "an env that another process can build",
+            f"{recipe.env_id}, which this script registered",
+            "Register it in a module of its own and name that, module:namespace/Id-v0, or use workers=0.",
+        )
+    if config.workers != AUTO:
+        return config.workers
+    if not elsewhere or multiprocessing.parent_process() is not None:
+        return 0
+    return min(cores() - 1, config.block_episodes)

@@ -1,0 +1,78 @@
+"""Plays the episodes of a run, in the process of the run or in a worker's: the same ones in both."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regoal.agent.clock import Clock, timed
+from regoal.agent.evaluation import Outcome
+from regoal.agent.policy import Policy
+from regoal.agent.rollout import play
+from regoal.agent.seeding import Stream, env_seed, generator
+from regoal.buffers.episode import Episode
+from regoal.envs.goal_spec import GoalSpec
+from regoal.envs.recipe import Env
+
+
+class Player:
+    """Envs of its own, built when they are first needed: evaluations leave no trace where it collects.
+
+    Args:
+        spec: what to build and how to check it.
+        run_seed: seed of the run; episode i of either kind has the same seeds wherever it is played.
+        tick: called at every reset and step.
+        clocks: seconds are added here; nothing is measured if not given.
+    """
+
+    def __init__(
+        self,
+        spec: GoalSpec,
+        run_seed: int,
+        tick: Callable[[], object] = lambda: None,
+        clocks: NDArray[np.float64] | None = None,
+    ) -> None:
+        self._spec, self._seed, self._tick, self._clocks = spec, run_seed, tick, clocks
+        self._envs: dict[str, Env] = {}
+
+    def collect(self, policy: Policy, index: int) -> Episode:
+        """Play training episode `index`, with exploration."""
+        with timed(self._clocks, Clock.ROLLOUT):
+            seed = env_seed(self._seed, Stream.ENV, index)
+            exploration = generator(self._seed, Stream.EXPLORATION, index)
+            return self._play(self.env("collect"), policy, seed, exploration, index)
+
+    def evaluate(self, policy: Policy, index: int) -> Outcome:
+        """Play evaluation episode `index`, without exploration."""
+        with timed(self._clocks, Clock.EVALUATION):
+            seed = env_seed(self._seed, Stream.EVALUATION, index)
+            return Outcome.of(self._play(self.env("evaluate"), policy, seed, None, index))
+
+    def env(self, purpose: str) -> Env:
+        """The env for a purpose, "collect" or "evaluate".
+
+        Raises:
+            BadInput: it cannot be built.
+        """
+        if purpose not in self._envs:
+            env = self._spec.recipe.build()
+            if self._clocks is not None:
+                from regoal.agent.profile import TimedEnv
+
+                env = TimedEnv(env, self._clocks)
+            self._envs[purpose] = env
+        return self._envs[purpose]
+
+    def close(self) -> None:
+        """Close the envs."""
+        while self._envs:
+            self._envs.popitem()[1].close()
+
+    def _play(
+        self, env: Env, policy: Policy, seed: int, exploration: np.random.Generator | None, index: int
+    ) -> Episode:
+        if self._clocks is not None:
+            from regoal.agent.profile import TimedPolicy
+
+            policy = TimedPolicy.of(policy, self._clocks)
+        return play(env, self._spec, policy, seed=seed, exploration=exploration, index=index, tick=self._tick)

@@ -1,0 +1,261 @@
+"""Collects and evaluates for a run: in its own process, and in workers beside it if there are any.
+
+Every worker count runs one schedule. Episode i has the same seeds wherever it is played, and episodes
+come back in the order of their indices, so what is learned does not depend on who played them. The run's
+own process plays what no worker has taken whenever it has nothing better to do.
+"""
+
+import select
+import sys
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regoal.agent.clock import Clock, timed
+from regoal.agent.evaluation import Evaluation, Outcome
+from regoal.agent.player import Player
+from regoal.agent.policy import Policy
+from regoal.agent.shared_block import BlockLayout, SharedBlock, slot_bytes
+from regoal.agent.worker import POLICY_PLACES, Assignment, Report, Task
+from regoal.agent.worker_process import WorkerProcess
+from regoal.buffers.episode import Episode
+from regoal.envs.goal_spec import GoalSpec
+from regoal.errors import EnvFault, RunFault
+
+# Collecting is what learning waits for, so a worker always has the next episode at hand. Evaluations
+# fill the gaps.
+HELD_AT_ONCE = {"collect": 2, "evaluate": 1}
+MOST_ATTEMPTS = 3  # a task that ends so many workers ends the run
+POLL_SECONDS = 0.2  # how soon a dead or hanging worker, or a signal, is noticed while waiting
+
+
+class Rollouts:
+    """Plays blocks of training episodes and evaluations.
+
+    Use as a context manager: no worker and no memory outlives it.
+
+    Args:
+        spec: what to play.
+        run_seed: seed of the run.
+        policy: any policy of the run, for its shapes.
+        block_episodes: most episodes of a block.
+        workers: processes beside this one.
+        hang_seconds: a worker that takes no step for so long is replaced.
+        clocks: seconds are added here, those of workers when it closes; nothing is measured if not given.
+        helps: whether this process plays too while it waits; without workers it always does.
+    """
+
+    def __init__(
+        self,
+        spec: GoalSpec,
+        run_seed: int,
+        policy: Policy,
+        *,
+        block_episodes: int,
+        workers: int = 0,
+        hang_seconds: float = 60.0,
+        clocks: NDArray[np.float64] | None = None,
+        helps: bool = True,
+    ) -> None:
+        self._spec, self._hang_seconds, self._clocks = spec, hang_seconds, clocks
+        self._helps = helps or not workers
+        self._player = Player(spec, run_seed, clocks=clocks)
+        self._policies: dict[str, Policy] = {}
+        self._version = 0
+        self._block: list[Task] = []
+        self._evaluation: list[Task] = []
+        self._to_do: dict[str, deque[Task]] = {"collect": deque(), "evaluate": deque()}
+        self._done: dict[Task, Report] = {}
+        self._attempts: Counter[Task | None] = Counter()
+        self._workers: list[WorkerProcess] = []
+        self._shared: SharedBlock | None = None
+        if workers:
+            layout = BlockLayout(
+                workers, block_episodes, sum(array.size for array in policy.arrays), slot_bytes(spec)
+            )
+            self._shared = SharedBlock(layout)
+            nothing = np.zeros(0, np.float32)
+            self._assignment = Assignment(
+                number=0,
+                spec=spec,
+                run_seed=run_seed,
+                template=replace(policy, weights=(), biases=(), mean=nothing, std=nothing),
+                shapes=tuple(array.shape for array in policy.arrays),
+                layout=layout,
+                profiled=clocks is not None,
+            )
+            for number in range(workers):
+                self._workers.append(self._started(number))
+
+    def __enter__(self) -> "Rollouts":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for worker in self._workers:
+            if kind is not None:
+                worker.kill()
+            worker.end()
+        if self._shared is not None:
+            if self._clocks is not None:
+                self._clocks += self._shared.clocks.sum(axis=0)
+            self._shared.close()
+        self._player.close()
+
+    @property
+    def has_workers(self) -> bool:
+        """Whether anything is played while this process does something else."""
+        return bool(self._workers)
+
+    def collect(self, policy: Policy, indices: Sequence[int]) -> None:
+        """Begin a block of training episodes; the one before must have been taken."""
+        self._begin("collect", policy)
+        self._block = [Task("collect", index, self._version, slot=slot) for slot, index in enumerate(indices)]
+        self._to_do["collect"].extend(self._block)
+        self.poll()
+
+    def episodes(self) -> Iterator[Episode]:
+        """The episodes of the block, in order, as they come; plays those that nobody has taken.
+
+        Raises:
+            RunFault: the env broke its contract, or the policy is not finite.
+        """
+        for task in self._block:
+            yield self._result(task, lambda: None)
+
+    def evaluate(self, policy: Policy, n_episodes: int) -> None:
+        """Begin an evaluation; the one before must have been taken."""
+        self._begin("evaluate", policy)
+        self._evaluation = [Task("evaluate", index, self._version) for index in range(n_episodes)]
+        self._to_do["evaluate"].extend(self._evaluation)
+        self.poll()
+
+    @property
+    def evaluated(self) -> bool:
+        """Whether the evaluation has come to its end."""
+        return all(task in self._done for task in self._evaluation)
+
+    def evaluation(self, tick: Callable[[], object] = lambda: None) -> Evaluation:
+        """What the evaluation found; plays the episodes that nobody has taken.
+
+        Args:
+            tick: called between episodes, and now and then while waiting; it may raise.
+        """
+        outcomes: list[Outcome] = []
+        for task in self._evaluation:
+            tick()
+            outcomes.append(self._result(task, tick))
+        return Evaluation.of(outcomes)
+
+    def poll(self) -> None:
+        """See what workers have done and give them more; replace those that died or hang."""
+        for number, worker in enumerate(self._workers):
+            try:
+                while (report := worker.report()) is not None:
+                    self._note(report)
+            except EOFError:
+                code = worker.end()
+                why = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+                self._replace(number, why)
+                continue
+            if worker.hangs(self._hang_seconds):
+                worker.kill()
+                worker.end()
+                self._replace(number, f"took no step for {self._hang_seconds:g} s")
+        self._hand_out()
+
+    def _begin(self, kind: str, policy: Policy) -> None:
+        self._version += 1
+        self._policies[kind] = policy
+        for task in self._block if kind == "collect" else self._evaluation:
+            self._done.pop(task, None)
+        if self._shared is not None:
+            self._shared.write_policy(POLICY_PLACES[kind], policy.arrays)
+
+    def _result(self, task: Task, tick: Callable[[], object]) -> Any:
+        """The result of a task, which is waited for or played here."""
+        while task not in self._done:
+            self.poll()
+            if task in self._done:
+                break
+            if self._helps and self._to_do[task.kind]:
+                self._play_here(self._to_do[task.kind].popleft())
+            else:
+                self._wait()
+            tick()
+        report = self._done[task]
+        if report.error is not None:
+            if isinstance(report.error, RunFault):
+                report.error.discarded_steps = report.discarded_steps
+            raise report.error
+        return report.result
+
+    def _play_here(self, task: Task) -> None:
+        policy = self._policies[task.kind]
+        try:
+            if task.kind == "collect":
+                self._done[task] = Report(task, self._player.collect(policy, task.index))
+            else:
+                self._done[task] = Report(task, self._player.evaluate(policy, task.index))
+        except RunFault as fault:  # kept until the episodes before it have been taken
+            self._done[task] = Report(task, error=fault, discarded_steps=fault.discarded_steps)
+
+    def _wait(self) -> None:
+        waiting = select.poll()
+        for worker in self._workers:
+            waiting.register(worker.descriptor, select.POLLIN)
+        with timed(self._clocks, Clock.WAITING):
+            waiting.poll(1000 * POLL_SECONDS)
+
+    def _note(self, report: Report) -> None:
+        task = report.task
+        if task is None:
+            if report.error is not None:
+                raise report.error
+            self._attempts[None] = 0
+            return
+        if task.kind == "collect" and report.error is None:
+            assert self._shared is not None
+            report = replace(report, result=self._shared.read_episode(task.slot, report.result))
+        self._done[task] = report
+
+    def _hand_out(self) -> None:
+        for kind, most in HELD_AT_ONCE.items():
+            free = [worker for worker in self._workers if worker.ready and len(worker.tasks) < most]
+            while free and self._to_do[kind]:
+                least = min(free, key=lambda worker: len(worker.tasks))
+                least.hand(self._to_do[kind].popleft())
+                if len(least.tasks) >= most:
+                    free.remove(least)
+
+    def _replace(self, number: int, why: str) -> None:
+        """Start another worker in place of one that is gone; what it held is played again."""
+        held, ready = self._workers[number].tasks, self._workers[number].ready
+        culprit = held[0] if held else None
+        self._attempts[culprit] += bool(held) or not ready  # one that died idle is nobody's fault
+        if self._attempts[culprit] >= MOST_ATTEMPTS:
+            what = f"episode {culprit.index}" if culprit else "a new env"
+            raise EnvFault(
+                f"{self._spec.recipe.env_id}, {what}",
+                "a process that plays it",
+                f"{MOST_ATTEMPTS} that did not: the last {why}",
+                "Run with --workers 0 to see it happen in this process; --set hang_seconds=... if an env "
+                "step may take longer.",
+            )
+        print(
+            f"rollout worker {number} {why}; it is replaced and its episodes are collected again",
+            file=sys.stderr,
+        )
+        for task in reversed(held):
+            self._to_do[task.kind].appendleft(task)
+        self._workers[number] = self._started(number)
+
+    def _started(self, number: int) -> WorkerProcess:
+        assert self._shared is not None
+        return WorkerProcess(replace(self._assignment, number=number), self._shared)

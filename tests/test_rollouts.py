@@ -1,0 +1,346 @@
+"""Rollout workers: the same numbers for any count, replaced when they die or hang, gone when the run is."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from test_training import SMALL, SMALL_SAC, config, without_wall
+
+from regoal import BadInput, DDPGConfig, EnvFault, SACConfig, TrainConfig, train
+from regoal.agent.checkpoints import newest_checkpoint
+from regoal.agent.learner import make_learner
+from regoal.agent.machine import worker_count
+from regoal.agent.normaliser import Normaliser
+from regoal.agent.policy import Policy
+from regoal.agent.rollouts import Rollouts
+from regoal.agent.shared_block import SharedBlock
+from regoal.envs.goal_spec import GoalSpec
+from regoal.envs.point_reach import PointReach
+from regoal.envs.recipe import EnvRecipe
+
+TESTS = str(Path(__file__).parent)
+
+
+@pytest.fixture(autouse=True)
+def _workers_find_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(TESTS)
+
+
+def policy_for(spec: GoalSpec) -> Policy:
+    return make_learner(SMALL, spec, Normaliser(spec.observation_size, spec.goal_size), 0).policy()
+
+
+@pytest.fixture(scope="module")
+def spec() -> Iterator[GoalSpec]:
+    spec = GoalSpec.of("regoal/PointReach-v0")
+    yield spec
+    spec.close()
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    assert without_wall(one) == without_wall(other)
+    assert (one / "episodes.csv").read_bytes() == (other / "episodes.csv").read_bytes()
+    weights, others = (newest_checkpoint(run).learner_arrays() for run in (one, other))
+    assert weights.keys() == others.keys()
+    for name, value in weights.items():
+        np.testing.assert_array_equal(value, others[name], err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("env", "agent"),
+    [("regoal/PointReach-v0", SMALL), ("regoal/PointReach-v0", SMALL_SAC), ("FetchReach-v4", SMALL)],
+)
+def test_any_number_of_workers_gives_the_same_data_and_weights(
+    tmp_path: Path, env: str, agent: DDPGConfig | SACConfig
+) -> None:
+    for workers in (0, 1, 4):
+        train(config(tmp_path / str(workers), env=env, agent=agent, workers=workers, block_episodes=3))
+    assert_same_run(tmp_path / "0", tmp_path / "1")
+    assert_same_run(tmp_path / "0", tmp_path / "4")
+
+
+def test_worlds_drawn_per_episode_do_not_depend_on_who_plays(tmp_path: Path) -> None:
+    for workers in (0, 2):
+        shift = "action_gain=0.5..2,observation_noise=0.01"
+        train(config(tmp_path / str(workers), shift=shift, workers=workers))
+    assert_same_run(tmp_path / "0", tmp_path / "2")
+
+
+def test_episodes_come_in_order_and_evaluations_alike(spec: GoalSpec) -> None:
+    policy = policy_for(spec)
+    found = []
+    for workers in (0, 3):
+        with Rollouts(spec, 5, policy, block_episodes=7, workers=workers, helps=False) as rollouts:
+            rollouts.evaluate(policy, 5)
+            rollouts.collect(policy, range(20, 27))
+            episodes = list(rollouts.episodes())
+            found.append((episodes, rollouts.evaluation()))
+    (ours, our_evaluation), (theirs, their_evaluation) = found
+    assert [one.index for one in theirs] == list(range(20, 27))
+    assert our_evaluation == their_evaluation
+    for one, other in zip(ours, theirs, strict=True):
+        for field in dataclasses.fields(one):
+            mine, yours = getattr(one, field.name), getattr(other, field.name)
+            np.testing.assert_array_equal(mine, yours)
+            assert getattr(mine, "dtype", None) == getattr(yours, "dtype", None)
+
+
+def children() -> list[int]:
+    """Processes of this one's that are rollout workers."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == os.getpid() and "regoal.agent.worker" in (folder / "cmdline").read_text():
+                found.append(int(folder.name))
+        except (OSError, ValueError):
+            continue
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+@pytest.mark.parametrize(
+    ("number", "why"), [(signal.SIGKILL, "ended by signal 9"), (signal.SIGSTOP, "no step")]
+)
+def test_a_worker_that_dies_or_hangs_is_replaced_and_numbers_stay(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], number: int, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(config(tmp_path / "alone"))
+    plain, struck = Rollouts.collect, []
+
+    def strike(self, policy, indices):  # type: ignore[no-untyped-def]
+        plain(self, policy, indices)
+        if indices[0] in (2, 6):
+            victim = self._workers[0]
+            while not victim.ready:
+                self.poll()
+            os.kill(victim._process.pid, number)
+            struck.append(victim)
+
+    monkeypatch.setattr(Rollouts, "collect", strike)
+    train(config(tmp_path / "struck", workers=1, hang_seconds=0.5))
+    assert len(struck) == 2
+    assert capfd.readouterr().err.count("it is replaced") == 2
+    assert_same_run(tmp_path / "alone", tmp_path / "struck")
+    assert not children()
+
+
+@pytest.mark.parametrize(("deed", "why"), [("Die", "exit code 7"), ("Hang", "took no step for 0.5 s")])
+def test_an_env_that_ends_its_process_twice_is_played_a_third_time(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    deed: str,
+    why: str,
+) -> None:
+    deadly = tmp_path / "deadly"
+    deadly.write_bytes(b"")
+    monkeypatch.setenv("DEADLY_FILE", str(deadly))
+    spec = GoalSpec.of(f"deadly_envs:deadly/{deed}-v0")
+    policy = policy_for(spec)
+    options = {"block_episodes": 2, "workers": 1, "hang_seconds": 0.5, "helps": False}
+    with Rollouts(spec, 0, policy, **options) as rollouts:
+        rollouts.collect(policy, range(2))
+        assert [episode.index for episode in rollouts.episodes()] == [0, 1]
+        deadly.write_bytes(b"xx")
+        rollouts.collect(policy, range(2, 4))
+        assert [episode.index for episode in rollouts.episodes()] == [2, 3]
+        deadly.write_bytes(b"xxx")
+        rollouts.collect(policy, range(4, 6))
+        with pytest.raises(EnvFault, match=rf"episode 4.*3 that did not.*{why}.*--workers 0"):
+            list(rollouts.episodes())
+    spec.close()
+    assert capfd.readouterr().err.count("it is replaced") == 4
+
+
+@pytest.mark.parametrize("name", ["Raises", "Nan"])
+def test_a_fault_in_a_worker_is_told_as_at_home(tmp_path: Path, name: str) -> None:
+    told = []
+    for workers in (0, 1):
+        spec = GoalSpec.of(f"late_envs:late/{name}-v0")
+        policy = policy_for(spec)
+        with Rollouts(spec, 0, policy, block_episodes=8, workers=workers, helps=False) as rollouts:
+            rollouts.collect(policy, range(8))
+            taken = []
+            with pytest.raises(EnvFault) as caught:
+                for episode in rollouts.episodes():
+                    taken.append(episode.index)  # noqa: PERF402  (those before the fault count)
+        spec.close()
+        told.append((str(caught.value), caught.value.discarded_steps, taken))
+    assert told[0] == told[1]
+    assert told[0][1:] == (1, [0, 1, 2, 3, 4, 5])
+
+
+def test_an_exception_that_does_not_cross_is_told_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deadly = tmp_path / "deadly"
+    deadly.write_bytes(b"")
+    monkeypatch.setenv("DEADLY_FILE", str(deadly))
+    spec = GoalSpec.of("deadly_envs:deadly/Refuse-v0")
+    policy = policy_for(spec)
+    with Rollouts(spec, 0, policy, block_episodes=1, workers=1, helps=False) as rollouts:
+        deadly.write_bytes(b"x")
+        rollouts.collect(policy, [0])
+        with pytest.raises(EnvFault, match=r"Unpicklable: 1 and 2.*refuse in deadly_envs\.py"):
+            list(rollouts.episodes())
+    spec.close()
+
+
+RUN = """
+import sys
+import regoal
+# No `if __name__ == "__main__"`: workers must not import this script again.
+regoal.train(regoal.TrainConfig(env="regoal/PointReach-v0", out=sys.argv[1], steps=int(sys.argv[2]), workers=2,
+                                eval_interval=200, agent=regoal.DDPGConfig(hidden=(16, 16), batch_size=32)))
+"""
+
+
+def nameless_and_named_memory() -> set[str]:
+    shared = {str(path) for path in Path("/dev/shm").iterdir()}
+    return {path for path in shared if "regoal" in path or "psm" in path or "pymp" in path}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_nothing_is_left_of_a_run_that_was_killed(tmp_path: Path) -> None:
+    script, out = tmp_path / "script.py", tmp_path / "run"
+    script.write_text(RUN)
+    before = nameless_and_named_memory()
+    process = subprocess.Popen([sys.executable, str(script), str(out), "10000000"], stderr=subprocess.PIPE)
+    metrics = out / "metrics.csv"
+    wait_for(lambda: metrics.exists() and metrics.read_text().count("\n") >= 4)
+    workers = workers_of(process.pid)
+    assert len(workers) == 2
+    for worker in workers:
+        assert "libtorch" not in Path(f"/proc/{worker}/maps").read_text(), "workers stay small"
+    process.kill()
+    process.communicate()
+    wait_for(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers), seconds=10)
+    assert nameless_and_named_memory() == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_even_a_hanging_worker_ends_with_its_run(tmp_path: Path) -> None:
+    deadly = tmp_path / "deadly"
+    deadly.write_bytes(b"")
+    script = tmp_path / "script.py"
+    script.write_text(f"""
+import sys; sys.path.insert(0, {TESTS!r})
+import time
+from regoal.agent.rollouts import Rollouts
+from regoal.envs.goal_spec import GoalSpec
+from test_rollouts import policy_for
+spec = GoalSpec.of("deadly_envs:deadly/Hang-v0")
+policy = policy_for(spec)
+with Rollouts(spec, 0, policy, block_episodes=1, workers=1, helps=False) as rollouts:
+    while not rollouts._workers[0].ready:
+        rollouts.poll()
+    open({str(deadly)!r}, "w").write("x")
+    rollouts.collect(policy, [0])
+    print("asked", flush=True)
+    time.sleep(1000)
+""")
+    environment = os.environ | {"DEADLY_FILE": str(deadly)}
+    process = subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "asked\n"
+    wait_for(lambda: deadly.stat().st_size == 0)  # from now on it hangs
+    workers = workers_of(process.pid)
+    assert len(workers) == 1
+    process.kill()
+    process.wait()
+    wait_for(lambda: not Path(f"/proc/{workers[0]}").exists(), seconds=10)
+
+
+def test_a_script_without_a_main_guard_may_use_workers(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(RUN)
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path / "run"), "400"],
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    assert newest_checkpoint(tmp_path / "run").state["counters"]["env_steps"] == 400
+
+
+def workers_of(run: int) -> list[int]:
+    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(run)], capture_output=True, text=True)
+    return [int(pid) for pid in listed.stdout.split()]
+
+
+def wait_for(condition: "object", seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def test_an_env_of_the_script_itself_is_played_in_its_process(tmp_path: Path) -> None:
+    gym.register("mine/Local-v0", entry_point=PointReach, max_episode_steps=50)
+    recipe = EnvRecipe("mine/Local-v0")
+    plain = TrainConfig(env="mine/Local-v0", out=str(tmp_path / "run"))
+    assert worker_count(plain, recipe) == 0
+    with pytest.raises(BadInput, match="workers: expected an env that another process can build"):
+        train(dataclasses.replace(plain, workers=1))
+    assert not (tmp_path / "run").exists()
+
+
+def test_auto_leaves_a_core_for_learning(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = EnvRecipe("regoal/PointReach-v0")
+    for cores, block, expected in ((1, 2, 0), (2, 2, 1), (8, 2, 2), (8, 16, 7)):
+        monkeypatch.setattr("regoal.agent.machine.cores", lambda cores=cores: cores)
+        plain = TrainConfig(env=recipe.env_id, out="x", block_episodes=block)
+        assert worker_count(plain, recipe) == expected
+        assert worker_count(dataclasses.replace(plain, workers=3), recipe) == 3
+
+
+def test_a_policy_crosses_shared_memory_to_the_last_bit(spec: GoalSpec) -> None:
+    policy = policy_for(spec)
+    with Rollouts(spec, 0, policy, block_episodes=1, workers=1) as rollouts:
+        rollouts.collect(policy, [0])
+        assert isinstance(rollouts._shared, SharedBlock)
+        copied = rollouts._shared.read_policy(0, rollouts._assignment.shapes)
+        for one, other in zip(policy.arrays, copied, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"workers": -2}, "workers: expected 0 or more"), ({"hang_seconds": 0.0}, "hang_seconds")],
+)
+def test_impossible_settings_are_refused(tmp_path: Path, changes: dict[str, object], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        train(config(tmp_path / "run", **changes))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_profile_says_where_the_time_went(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], workers: int
+) -> None:
+    train(config(tmp_path / "run", env="FetchReach-v4", workers=workers, profile=True))
+    shown = capfd.readouterr().err
+    figures = {
+        line[2:24].strip(): float(line[24:].split()[0]) for line in shown.splitlines() if line.endswith("%")
+    }
+    assert set(figures) == {
+        "physics (mj_step)",
+        "env Python",
+        "inference",
+        "checks and records",
+        "sampling",
+        "update",
+        "waiting for workers",
+    }
+    assert all(seconds > 0 for name, seconds in figures.items() if name != "waiting for workers"), figures

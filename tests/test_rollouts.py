@@ -93,15 +93,15 @@ def test_episodes_come_in_order_and_evaluations_alike(spec: GoalSpec) -> None:
             assert getattr(mine, "dtype", None) == getattr(yours, "dtype", None)
 
 
-def children() -> list[int]:
-    """Processes of this one's that are rollout workers."""
+def workers_of(run: int) -> list[int]:
+    """Rollout workers of a process."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            if parent == os.getpid() and "regoal.agent.worker" in (folder / "cmdline").read_text():
+            if parent == run and "regoal.agent.worker" in (folder / "cmdline").read_text():
                 found.append(int(folder.name))
-        except (OSError, ValueError):
+        except (OSError, ValueError):  # it ended meanwhile
             continue
     return found
 
@@ -130,7 +130,7 @@ def test_a_worker_that_dies_or_hangs_is_replaced_and_numbers_stay(
     assert len(struck) == 2
     assert capfd.readouterr().err.count("it is replaced") == 2
     assert_same_run(tmp_path / "alone", tmp_path / "struck")
-    assert not children()
+    assert not workers_of(os.getpid())
 
 
 @pytest.mark.parametrize(("deed", "why"), [("Die", "exit code 7"), ("Hang", "took no step for 0.5 s")])
@@ -161,6 +161,11 @@ def test_an_env_that_ends_its_process_twice_is_played_a_third_time(
     assert capfd.readouterr().err.count("it is replaced") == 4
 
 
+def take_numbers(rollouts: Rollouts, into: list[int]) -> None:
+    for episode in rollouts.episodes():
+        into.append(episode.index)
+
+
 @pytest.mark.parametrize("name", ["Raises", "Nan"])
 def test_a_fault_in_a_worker_is_told_as_at_home(tmp_path: Path, name: str) -> None:
     told = []
@@ -169,10 +174,9 @@ def test_a_fault_in_a_worker_is_told_as_at_home(tmp_path: Path, name: str) -> No
         policy = policy_for(spec)
         with Rollouts(spec, 0, policy, block_episodes=8, workers=workers, helps=False) as rollouts:
             rollouts.collect(policy, range(8))
-            taken = []
+            taken: list[int] = []
             with pytest.raises(EnvFault) as caught:
-                for episode in rollouts.episodes():
-                    taken.append(episode.index)  # noqa: PERF402  (those before the fault count)
+                take_numbers(rollouts, taken)
         spec.close()
         told.append((str(caught.value), caught.value.discarded_steps, taken))
     assert told[0] == told[1]
@@ -199,8 +203,16 @@ RUN = """
 import sys
 import regoal
 # No `if __name__ == "__main__"`: workers must not import this script again.
-regoal.train(regoal.TrainConfig(env="regoal/PointReach-v0", out=sys.argv[1], steps=int(sys.argv[2]), workers=2,
-                                eval_interval=200, agent=regoal.DDPGConfig(hidden=(16, 16), batch_size=32)))
+regoal.train(
+    regoal.TrainConfig(
+        env="regoal/PointReach-v0",
+        out=sys.argv[1],
+        steps=int(sys.argv[2]),
+        workers=2,
+        eval_interval=200,
+        agent=regoal.DDPGConfig(hidden=(16, 16), batch_size=32),
+    )
+)
 """
 
 
@@ -273,11 +285,6 @@ def test_a_script_without_a_main_guard_may_use_workers(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert newest_checkpoint(tmp_path / "run").state["counters"]["env_steps"] == 400
-
-
-def workers_of(run: int) -> list[int]:
-    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(run)], capture_output=True, text=True)
-    return [int(pid) for pid in listed.stdout.split()]
 
 
 def wait_for(condition: "object", seconds: float = 60) -> None:

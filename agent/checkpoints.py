@@ -26,7 +26,7 @@ from safetensors.numpy import load_file, save_file
 from regoal.agent.policy import Exploration, Policy
 from regoal.errors import BadInput, TrainingFault
 
-SCHEMA = 1
+SCHEMA = 2
 KEEP = 3
 FILES = {"actor.safetensors", "learner.safetensors", "state.json"}
 Arrays = dict[str, NDArray[Any]]

@@ -5,9 +5,10 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
+from regoal.agent.adam import Adam
 from regoal.agent.config import DDPGConfig
-from regoal.agent.learner import policy_of
-from regoal.agent.networks import MLP, EnsembleCritic, NormalisedInput, adam, polyak, regress
+from regoal.agent.learner import Info, policy_of
+from regoal.agent.networks import Ensemble, NormalisedInput, descend, polyak
 from regoal.agent.normaliser import Normaliser
 from regoal.agent.policy import Exploration, Policy
 from regoal.agent.seeding import Stream, torch_generator
@@ -26,47 +27,51 @@ class DDPG:
         self.value_bounds = spec.value_bounds(config.gamma)
         self._spec = spec
         self._input = NormalisedInput(normaliser)
-        self.actor = MLP([inputs, *config.hidden, spec.action_size], generator)
-        self.critic = EnsembleCritic(
-            config.n_critics, inputs + spec.action_size, config.hidden, generator, config.critic_layer_norm
+        self.actor = Ensemble(1, [inputs, *config.hidden, spec.action_size], generator)
+        self.critic = Ensemble(
+            config.n_critics,
+            [inputs + spec.action_size, *config.hidden, 1],
+            generator,
+            config.critic_layer_norm,
         )
         self.target_actor, self.target_critic = deepcopy(self.actor), deepcopy(self.critic)
-        self.actor_optimiser = adam(self.actor.parameters(), config.lr)
-        self.critic_optimiser = adam(self.critic.parameters(), config.lr)
+        self.actor_optimiser = Adam(config.lr, self.actor)
+        self.critic_optimiser = Adam(config.lr, self.critic)
 
-    def update(self, batch: Batch) -> dict[str, float]:
+    def update(self, batch: Batch) -> Info:
         """One step of critic, actor and targets (Lillicrap 2016, algorithm 1)."""
-        x = self._input(batch.observation, batch.desired_goal)  # (n, inputs)
-        next_x = self._input(batch.next_observation, batch.desired_goal)
+        x, next_x = self._input.both_ends(batch).chunk(2)  # (n, inputs) each
         info = self.update_critic(x, next_x, batch) | self.update_actor(x)
-        polyak(self.target_critic.parameters(), self.critic.parameters(), self.config.tau)
-        polyak(self.target_actor.parameters(), self.actor.parameters(), self.config.tau)
+        polyak(self.target_critic, self.critic, self.config.tau)
+        polyak(self.target_actor, self.actor, self.config.tau)
         return info
 
-    def update_critic(self, x: Tensor, next_x: Tensor, batch: Batch) -> dict[str, float]:
+    def update_critic(self, x: Tensor, next_x: Tensor, batch: Batch) -> Info:
         """Mean squared error to the bounded one-step target (Lillicrap 2016, eq. 5), summed over critics."""
         target = self.critic_target(next_x, batch)
-        return regress(self.critic, self.critic_optimiser, x, batch.action, target)
+        q = self.critic(x, batch.action).squeeze(-1)  # (critics, n)
+        loss = (q - target).square().sum(dim=0).mean()
+        descend(self.critic_optimiser, loss, self.critic)
+        return {"critic_loss": loss.detach(), "q_mean": q.detach().mean()}
 
     @torch.no_grad()
     def critic_target(self, next_x: Tensor, batch: Batch) -> Tensor:
         """(n,): reward + gamma * least target value, where not terminated, within the value bounds."""
-        next_q = self.target_critic(next_x, self.target_actor(next_x).tanh()).amin(dim=0)
+        next_action = self.target_actor(next_x)[0].tanh()
+        next_q = self.target_critic(next_x, next_action).squeeze(-1).amin(dim=0)
         target: Tensor = batch.reward + self.config.gamma * ~batch.terminated * next_q
         return target.clamp(*self.value_bounds)
 
-    def update_actor(self, x: Tensor) -> dict[str, float]:
+    def update_actor(self, x: Tensor) -> Info:
         """Ascend the first critic's value, with an L2 price on actions (Andrychowicz 2017, appendix A)."""
-        action = self.actor(x).tanh()
+        action = self.actor(x)[0].tanh()
         self.critic.requires_grad_(False)  # its gradients are not wanted here
         q = self.critic(x, action)[0]
         self.critic.requires_grad_(True)
         square = action.square().mean()
         loss = self.config.action_l2 * square - q.mean()
-        self.actor_optimiser.zero_grad()
-        torch.autograd.backward(loss)
-        self.actor_optimiser.step()
-        return {"actor_loss": loss.item(), "action_square": square.item()}
+        descend(self.actor_optimiser, loss, self.actor)
+        return {"actor_loss": loss.detach(), "action_square": square.detach()}
 
     def refresh(self) -> None:
         self._input.refresh()
@@ -83,5 +88,5 @@ class DDPG:
             "target_critic": self.target_critic,
         }
 
-    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
+    def optimisers(self) -> dict[str, Adam]:
         return {"actor_optimiser": self.actor_optimiser, "critic_optimiser": self.critic_optimiser}

@@ -8,14 +8,16 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from regoal.agent.adam import Adam
 from regoal.agent.config import AgentConfig, DDPGConfig, SACConfig
-from regoal.agent.networks import MLP
+from regoal.agent.networks import Ensemble
 from regoal.agent.normaliser import Normaliser
 from regoal.agent.policy import Exploration, Policy
 from regoal.buffers.batch import Batch
 from regoal.envs.goal_spec import GoalSpec
 
 Arrays = dict[str, NDArray[Any]]
+Info = dict[str, torch.Tensor]  # losses and what else is worth a curve, each a number
 
 
 class Learner(Protocol):
@@ -27,8 +29,8 @@ class Learner(Protocol):
         """Take over the normaliser's statistics; called when rows were added to it."""
         ...
 
-    def update(self, batch: Batch) -> dict[str, float]:
-        """One gradient step; returns the losses and what else is worth a curve."""
+    def update(self, batch: Batch) -> Info:
+        """One gradient step; returns the losses, which are read only when a block of updates is done."""
         ...
 
     def policy(self) -> Policy:
@@ -39,7 +41,7 @@ class Learner(Protocol):
         """Networks by name."""
         ...
 
-    def optimisers(self) -> Mapping[str, torch.optim.Optimizer]:
+    def optimisers(self) -> Mapping[str, Adam]:
         """Optimisers by name."""
         ...
 
@@ -57,12 +59,12 @@ def make_learner(config: AgentConfig, spec: GoalSpec, normaliser: Normaliser, ru
 
 
 def policy_of(
-    actor: MLP, spec: GoalSpec, normaliser: Normaliser, head: Any, exploration: Exploration
+    actor: Ensemble, spec: GoalSpec, normaliser: Normaliser, head: Any, exploration: Exploration
 ) -> Policy:
     """A numpy copy of an actor."""
     return Policy(
-        weights=tuple(layer.weight.detach().numpy().copy() for layer in actor.layers),  # type: ignore[operator]
-        biases=tuple(layer.bias.detach().numpy().copy() for layer in actor.layers),  # type: ignore[operator]
+        weights=tuple(weight[0].t().numpy().copy(order="C") for weight, _ in actor.layers()),
+        biases=tuple(bias[0, 0].numpy().copy() for _, bias in actor.layers()),
         mean=normaliser.mean,
         std=normaliser.std,
         clip=normaliser.clip,
@@ -81,9 +83,8 @@ def state_of(learner: Learner) -> Arrays:
         for key, tensor in module.state_dict().items():
             arrays[f"{name}.{key}"] = tensor.detach().numpy().copy()
     for name, optimiser in learner.optimisers().items():
-        for index, slots in optimiser.state_dict()["state"].items():
-            for key, tensor in slots.items():
-                arrays[f"{name}.{index}.{key}"] = tensor.detach().numpy().copy()
+        for key, tensor in optimiser.state().items():
+            arrays[f"{name}.{key}"] = tensor.numpy().copy()
     return arrays
 
 
@@ -98,14 +99,7 @@ def load_state(learner: Learner, arrays: Arrays) -> None:
             {key: torch.from_numpy(arrays[f"{name}.{key}"].copy()) for key in module.state_dict()}
         )
     for name, optimiser in learner.optimisers().items():
-        state = optimiser.state_dict()
-        state["state"] = {
-            index: {
-                key: torch.from_numpy(arrays[f"{name}.{index}.{key}"].copy())
-                for key in ("step", "exp_avg", "exp_avg_sq")
-            }
-            for index in range(len(state["param_groups"][0]["params"]))
-            if f"{name}.{index}.step" in arrays  # none before the first update
-        }
-        optimiser.load_state_dict(state)
+        optimiser.load_state(
+            {key: torch.from_numpy(arrays[f"{name}.{key}"].copy()) for key in optimiser.state()}
+        )
     learner.refresh()

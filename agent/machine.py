@@ -1,7 +1,9 @@
-"""How many processes a run may use."""
+"""What a run makes of the machine: how many processes, and how its memory is handed out."""
 
+import ctypes
 import multiprocessing
 import os
+import sys
 
 from regoal.agent.config import AUTO, TrainConfig
 from regoal.envs.recipe import EnvRecipe, buildable_elsewhere
@@ -36,3 +38,19 @@ def worker_count(config: TrainConfig, recipe: EnvRecipe) -> int:
     if not elsewhere or multiprocessing.parent_process() is not None:
         return 0
     return min(cores() - 1, config.block_episodes)
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to keep what is freed instead of giving it back to the system.
+
+    An update frees and asks for the same megabytes hundreds of times a second. Given back and asked for
+    anew, each of their pages has to be faulted in and cleared: a tenth of the time of an update.
+    """
+    if sys.platform == "linux":
+        try:
+            glibc = ctypes.CDLL("libc.so.6")
+        except OSError:  # another C library, with habits of its own
+            return
+        m_trim_threshold, m_mmap_threshold = -1, -3
+        glibc.mallopt(m_mmap_threshold, 32 << 20)  # the most it takes
+        glibc.mallopt(m_trim_threshold, 256 << 20)

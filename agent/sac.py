@@ -2,14 +2,17 @@
 
 import math
 from copy import deepcopy
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
+from regoal.agent.adam import Adam
 from regoal.agent.config import SACConfig
-from regoal.agent.learner import policy_of
-from regoal.agent.networks import MLP, EnsembleCritic, NormalisedInput, adam, polyak, regress
+from regoal.agent.learner import Info, policy_of
+from regoal.agent.networks import Ensemble, NormalisedInput, descend, polyak
 from regoal.agent.normaliser import Normaliser
 from regoal.agent.policy import LOG_STD_RANGE, Exploration, Policy
 from regoal.agent.seeding import Stream, torch_generator
@@ -38,66 +41,80 @@ class SAC:
         self._spec = spec
         self._input = NormalisedInput(normaliser)
         self._noise = torch_generator(run_seed, Stream.UPDATE)
-        self.actor = MLP([inputs, *config.hidden, 2 * spec.action_size], generator)
-        self.critic = EnsembleCritic(
-            config.n_critics, inputs + spec.action_size, config.hidden, generator, config.critic_layer_norm
+        self.actor = Ensemble(1, [inputs, *config.hidden, 2 * spec.action_size], generator)
+        self.critic = Ensemble(
+            config.n_critics,
+            [inputs + spec.action_size, *config.hidden, 1],
+            generator,
+            config.critic_layer_norm,
         )
         self.target_critic = deepcopy(self.critic)
         self.temperature = Temperature(config.initial_alpha)
-        self.actor_optimiser = adam(self.actor.parameters(), config.lr)
-        self.critic_optimiser = adam(self.critic.parameters(), config.lr)
-        self.alpha_optimiser = adam(self.temperature.parameters(), config.lr)
+        # One optimiser for both: their losses have no parameter in common.
+        self.actor_optimiser = Adam(config.lr, self.actor, self.temperature)
+        self.critic_optimiser = Adam(config.lr, self.critic)
 
-    def update(self, batch: Batch) -> dict[str, float]:
+    def update(self, batch: Batch) -> Info:
         """One step of critics, actor, temperature and targets (Haarnoja 2018b, algorithm 1)."""
-        x = self._input(batch.observation, batch.desired_goal)  # (n, inputs)
-        next_x = self._input(batch.next_observation, batch.desired_goal)
-        info = self.update_critic(x, next_x, batch) | self.update_actor_and_alpha(x)
-        polyak(self.target_critic.parameters(), self.critic.parameters(), self.config.tau)
+        n = len(batch)
+        both = self._input.both_ends(batch)  # (2n, inputs): at t, then at t + 1
+        # One pass for both: the actor is the same for the critics' target and for its own step.
+        action, log_prob = self.sample_action(both, tracked=n)
+        x, next_x = both[:n], both[n:]
+        target = self.critic_target(next_x, action[n:].detach(), log_prob[n:].detach(), batch)
+        info = self.update_critic(x, batch.action, target)
+        info |= self.update_actor_and_alpha(x, action[:n], log_prob[:n])
+        polyak(self.target_critic, self.critic, self.config.tau)
         return info
 
-    def update_critic(self, x: Tensor, next_x: Tensor, batch: Batch) -> dict[str, float]:
-        """Mean squared error to the soft target (Haarnoja 2018b, eq. 5), summed over critics."""
-        target = self.critic_target(next_x, batch)
-        return regress(self.critic, self.critic_optimiser, x, batch.action, target)
+    def update_critic(self, x: Tensor, action: Tensor, target: Tensor) -> Info:
+        """Half the mean squared error to the soft target (Haarnoja 2018b, eq. 5), summed over critics."""
+        q = self.critic(x, action).squeeze(-1)  # (critics, n)
+        loss = 0.5 * (q - target).square().sum(dim=0).mean()
+        descend(self.critic_optimiser, loss, self.critic)
+        return {"critic_loss": loss.detach(), "q_mean": q.detach().mean()}
 
     @torch.no_grad()
-    def critic_target(self, next_x: Tensor, batch: Batch) -> Tensor:
+    def critic_target(self, next_x: Tensor, next_action: Tensor, log_prob: Tensor, batch: Batch) -> Tensor:
         """(n,): reward + gamma * (least target value + entropy), where not terminated.
 
         The bounds are those of the reward alone, so they are applied before the entropy is added.
         """
-        next_action, log_prob = self.sample_action(next_x)
-        next_q = self.target_critic(next_x, next_action).amin(dim=0)
+        next_q = self.target_critic(next_x, next_action).squeeze(-1).amin(dim=0)
         discount = self.config.gamma * ~batch.terminated
         target: Tensor = (batch.reward + discount * next_q).clamp(*self.value_bounds)
         return target - discount * self.temperature.log_alpha.exp() * log_prob
 
-    def update_actor_and_alpha(self, x: Tensor) -> dict[str, float]:
-        """Actor: Haarnoja 2018b, eq. 7. Temperature: eq. 18."""
-        action, log_prob = self.sample_action(x)
-        self.critic.requires_grad_(False)  # its gradients are not wanted here
-        q = self.critic(x, action).amin(dim=0)
-        self.critic.requires_grad_(True)
-        alpha = self.temperature.log_alpha.exp()
-        loss = (alpha.detach() * log_prob - q).mean()
-        self.actor_optimiser.zero_grad()
-        torch.autograd.backward(loss)
-        self.actor_optimiser.step()
+    def update_actor_and_alpha(self, x: Tensor, action: Tensor, log_prob: Tensor) -> Info:
+        """Actor: Haarnoja 2018b, eq. 7. Temperature: eq. 18, in its logarithm as the authors' code has it.
 
-        alpha_loss = -(alpha * (log_prob.detach() + self.target_entropy)).mean()
-        self.alpha_optimiser.zero_grad()
-        torch.autograd.backward(alpha_loss)
-        self.alpha_optimiser.step()
+        Args:
+            x: (n, inputs).
+            action: (n, action_size), sampled by the actor for x.
+            log_prob: (n,) its log-density.
+        """
+        self.critic.requires_grad_(False)  # its gradients are not wanted here
+        q = self.critic(x, action).squeeze(-1).amin(dim=0)
+        self.critic.requires_grad_(True)
+        log_alpha = self.temperature.log_alpha
+        alpha = log_alpha.detach().exp()
+        loss = (alpha * log_prob - q).mean()
+        surplus = log_prob.detach().mean() + self.target_entropy
+        descend(self.actor_optimiser, loss - log_alpha * surplus, self.actor)
         return {
-            "actor_loss": loss.item(),
-            "alpha": alpha.item(),
-            "entropy": -log_prob.detach().mean().item(),
+            "actor_loss": loss.detach(),
+            "alpha": alpha,
+            "entropy": self.target_entropy - surplus,
         }
 
-    def sample_action(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """A reparametrised action (n, action_size) in [-1, 1] and its log-density (n,)."""
-        mean, log_std = self.actor(x).chunk(2, dim=-1)
+    def sample_action(self, x: Tensor, tracked: int | None = None) -> tuple[Tensor, Tensor]:
+        """A reparametrised action (n, action_size) in [-1, 1] and its log-density (n,).
+
+        Args:
+            x: (n, inputs).
+            tracked: rows, from the first, that a gradient is wanted for; all if not given.
+        """
+        mean, log_std = self.actor(x, tracked=tracked)[0].chunk(2, dim=-1)
         log_std = log_std.clamp(*LOG_STD_RANGE)
         noise = torch.randn(mean.shape, generator=self._noise)
         return squash(mean, log_std, noise)
@@ -116,20 +133,35 @@ class SAC:
             "temperature": self.temperature,
         }
 
-    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
-        return {
-            "actor_optimiser": self.actor_optimiser,
-            "critic_optimiser": self.critic_optimiser,
-            "alpha_optimiser": self.alpha_optimiser,
-        }
+    def optimisers(self) -> dict[str, Adam]:
+        return {"actor_optimiser": self.actor_optimiser, "critic_optimiser": self.critic_optimiser}
 
 
 def squash(mean: Tensor, log_std: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-    """tanh(mean + std * noise) and its log-density (Haarnoja 2018b, appendix C).
+    """tanh(mean + std * noise) and its log-density (Haarnoja 2018b, appendix C)."""
+    action, log_prob = _Squash.apply(mean, log_std, noise)  # type: ignore[no-untyped-call]
+    return action, log_prob
 
-    log(1 - tanh(u)^2) is written as 2 (log 2 - u - softplus(-2u)), which does not run out of digits.
-    """
-    u = mean + log_std.exp() * noise
-    gaussian = -0.5 * noise.square() - log_std - 0.5 * math.log(2 * math.pi)
-    correction = 2 * (math.log(2) - u - F.softplus(-2 * u))
-    return u.tanh(), (gaussian - correction).sum(dim=-1)
+
+class _Squash(torch.autograd.Function):
+    """A backward pass in six small operations; autograd would take it through twenty."""
+
+    @staticmethod
+    def forward(ctx: Any, mean: Tensor, log_std: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        scaled = log_std.exp() * noise
+        u = mean + scaled
+        action = u.tanh()
+        ctx.save_for_backward(action, scaled)
+        # log(1 - tanh(u)^2) is written as 2 (log 2 - u - softplus(-2u)), which does not run out of digits.
+        log_prob = -0.5 * noise.square() - log_std + 2 * (u + F.softplus(-2 * u))
+        constant = 0.5 * math.log(2 * math.pi) + 2 * math.log(2)
+        return action, log_prob.sum(dim=-1) - constant * mean.shape[-1]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, for_action: Tensor, for_log_prob: Tensor) -> tuple[Tensor, Tensor, None]:
+        action, scaled = ctx.saved_tensors
+        for_log_prob = for_log_prob.unsqueeze(-1)
+        # d action / d u = 1 - action^2, and d log_prob / d u = 2 action at fixed noise.
+        for_u = for_action * (1 - action.square()) + 2 * for_log_prob * action
+        return for_u, for_u * scaled - for_log_prob, None

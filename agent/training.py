@@ -220,23 +220,28 @@ class Training:
         fresh, self._steps_seen = self.env_steps - self._steps_seen, self.env_steps
         if self.env_steps > self.config.learning_starts:
             self._updates_owed += fresh * agent.updates_per_step
+        infos = []
         while self._updates_owed >= 1:
             self._updates_owed -= 1
             rollouts.poll()
             with timed(self.clocks, Clock.SAMPLING):
                 batch = self.buffer.sample(agent.batch_size, reuse=True)
             with timed(self.clocks, Clock.UPDATE):
-                losses = self.learner.update(batch)
-            for name, value in losses.items():
-                if not math.isfinite(value):
-                    raise TrainingFault(
-                        f"{name} of gradient step {self.gradient_steps}",
-                        "a finite number",
-                        str(value),
-                        "Learning diverged: lower agent.lr.",
-                    )
-                self._note(name, value)
-            self.gradient_steps += 1
+                infos.append(self.learner.update(batch))
+        for info in infos:
+            self._note_update({name: float(value) for name, value in info.items()})
+
+    def _note_update(self, info: dict[str, float]) -> None:
+        for name, value in info.items():
+            if not math.isfinite(value):
+                raise TrainingFault(
+                    f"{name} of gradient step {self.gradient_steps}",
+                    "a finite number",
+                    str(value),
+                    "Learning diverged: lower agent.lr.",
+                )
+            self._note(name, value)
+        self.gradient_steps += 1
 
     def _note(self, name: str, value: float) -> None:
         self._since_evaluation[name].append(value)

@@ -11,7 +11,7 @@ from fake_spec import point_spec
 from regoal.agent.config import DDPGConfig, SACConfig
 from regoal.agent.ddpg import DDPG
 from regoal.agent.learner import load_state, make_learner, state_of
-from regoal.agent.networks import EnsembleCritic, polyak
+from regoal.agent.networks import Ensemble, polyak
 from regoal.agent.normaliser import Normaliser
 from regoal.agent.sac import SAC, squash
 from regoal.buffers.batch import Batch
@@ -40,16 +40,25 @@ def learner(config: DDPGConfig | SACConfig) -> DDPG | SAC:
     return make_learner(config, point_spec(), Normaliser(4, 2), run_seed=0)
 
 
-def constant_critic(critic: EnsembleCritic, values: list[float]) -> None:
+def constant_critic(critic: Ensemble, values: list[float]) -> None:
     """Make critic i say values[i], whatever it is asked."""
     with torch.no_grad():
         for parameter in critic.parameters():
             parameter.zero_()
-        critic.biases[-1].copy_(torch.tensor(values)[:, None, None])
+        critic.layers()[-1][1].copy_(torch.tensor(values)[:, None, None])
 
 
 def next_input(agent: DDPG | SAC, data: Batch) -> torch.Tensor:
     return agent._input(data.next_observation, data.desired_goal)
+
+
+def test_both_ends_of_a_batch_are_normalised_alike() -> None:
+    agent, data = learner(DDPGConfig(**SMALL)), batch()
+    agent.normaliser.update(np.random.default_rng(0).normal(1, 2, (9, 4)), np.ones((9, 2)))
+    agent.refresh()
+    here, after = agent._input.both_ends(data).chunk(2)
+    torch.testing.assert_close(here, agent._input(data.observation, data.desired_goal), rtol=0, atol=0)
+    torch.testing.assert_close(after, next_input(agent, data), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(
@@ -82,8 +91,8 @@ def test_critic_loss_is_the_mean_squared_error_to_the_target() -> None:
     constant_critic(agent.target_critic, [-10.0])
     constant_critic(agent.critic, [-4.0])
     info = agent.update(batch())
-    assert info["critic_loss"] == pytest.approx((-4.0 - (-1 + 0.98 * -10.0)) ** 2, rel=1e-5)
-    assert info["q_mean"] == pytest.approx(-4.0)
+    assert float(info["critic_loss"]) == pytest.approx((-4.0 - (-1 + 0.98 * -10.0)) ** 2, rel=1e-5)
+    assert float(info["q_mean"]) == pytest.approx(-4.0)
 
 
 def test_ddpg_actor_loss_is_the_price_of_actions_minus_the_value() -> None:
@@ -92,10 +101,10 @@ def test_ddpg_actor_loss_is_the_price_of_actions_minus_the_value() -> None:
     with torch.no_grad():
         for parameter in agent.actor.parameters():
             parameter.zero_()
-        agent.actor.layers[-1].bias.fill_(math.atanh(0.6))
+        agent.actor.layers()[-1][1].fill_(math.atanh(0.6))
     data = batch()
     info = agent.update_actor(agent._input(data.observation, data.desired_goal))
-    assert info["actor_loss"] == pytest.approx(0.5 * 0.36 + 4.0, rel=1e-5)
+    assert float(info["actor_loss"]) == pytest.approx(0.5 * 0.36 + 4.0, rel=1e-5)
 
 
 def test_actor_update_ascends_the_value_and_leaves_the_critic_alone() -> None:
@@ -103,19 +112,22 @@ def test_actor_update_ascends_the_value_and_leaves_the_critic_alone() -> None:
     data = batch(64)
     x = agent._input(data.observation, data.desired_goal)
     critic_before = [parameter.clone() for parameter in agent.critic.parameters()]
-    before = agent.critic(x, agent.actor(x).tanh()).mean().item()
+    before = agent.critic(x, agent.actor(x)[0].tanh()).mean().item()
     for _ in range(20):
         agent.update_actor(x)
-    assert agent.critic(x, agent.actor(x).tanh()).mean().item() > before
+    assert agent.critic(x, agent.actor(x)[0].tanh()).mean().item() > before
     for old, new in zip(critic_before, agent.critic.parameters(), strict=True):
         assert torch.equal(old, new)
         assert new.grad is None
 
 
 def test_polyak_moves_the_target_by_tau() -> None:
-    target = [torch.nn.Parameter(torch.tensor([1.0, 2.0]))]
-    polyak(target, [torch.nn.Parameter(torch.tensor([3.0, -2.0]))], 0.25)
-    np.testing.assert_allclose(target[0].detach().numpy(), [1.5, 1.0])
+    target, online = (Ensemble(1, [1, 1], torch.Generator()) for _ in range(2))
+    with torch.no_grad():
+        target.flat.copy_(torch.tensor([1.0, 2.0]))
+        online.flat.copy_(torch.tensor([3.0, -2.0]))
+    polyak(target, online, 0.25)
+    np.testing.assert_allclose(target.flat.detach().numpy(), [1.5, 1.0])
 
 
 def test_update_moves_targets_towards_the_new_weights() -> None:
@@ -167,10 +179,8 @@ def test_sac_target_is_bounded_before_the_entropy_is_added(
     constant_critic(agent.target_critic, [value, value + 5])
     data = batch(terminated=terminated)
     x = next_input(agent, data)
-    state = agent._noise.get_state()
-    _, log_prob = agent.sample_action(x)
-    agent._noise.set_state(state)
-    target = agent.critic_target(x, data)
+    action, log_prob = agent.sample_action(x)
+    target = agent.critic_target(x, action.detach(), log_prob.detach(), data)
     entropy = -0.2 * log_prob.detach() * 0.98 * (not terminated)
     np.testing.assert_allclose(target.numpy(), (bounded + entropy).numpy(), rtol=1e-5)
 
@@ -189,20 +199,22 @@ def test_default_target_entropy_is_minus_the_action_size() -> None:
 
 def test_the_ensemble_is_its_members_side_by_side() -> None:
     generator = torch.Generator().manual_seed(0)
-    critic = EnsembleCritic(3, 5, (7, 6), generator, layer_norm=True)
+    critic = Ensemble(3, [5, 7, 6, 1], generator, layer_norm=True)
     with torch.no_grad():
-        for scale in critic.scales:
+        for scale, offset in critic.norms():
             scale.uniform_(0.5, 1.5, generator=generator)
+            offset.uniform_(-0.5, 0.5, generator=generator)
     x, action = torch.randn(4, 3, generator=generator), torch.randn(4, 2, generator=generator)
     together = critic(x, action)
     for i in range(3):
         h = torch.cat([x, action], dim=-1)
         for layer in range(2):
-            h = h @ critic.weights[layer][i] + critic.biases[layer][i]
-            h = torch.nn.functional.layer_norm(h, h.shape[-1:], critic.scales[layer][i, 0])
+            (weight, bias), (scale, offset) = critic.layers()[layer], critic.norms()[layer]
+            h = h @ weight[i] + bias[i]
+            h = torch.nn.functional.layer_norm(h, h.shape[-1:], scale[i, 0], offset[i, 0])
             h = h.relu()
-        alone = h @ critic.weights[2][i] + critic.biases[2][i]
-        torch.testing.assert_close(together[i], alone[:, 0])
+        weight, bias = critic.layers()[2]
+        torch.testing.assert_close(together[i], h @ weight[i] + bias[i])
 
 
 @pytest.mark.parametrize("config", [DDPGConfig(**SMALL), SACConfig(**SMALL)])
@@ -243,7 +255,7 @@ def test_the_numpy_policy_acts_as_the_torch_actor(config: DDPGConfig | SACConfig
     agent = make_learner(config, point_spec(), normaliser, 0)
     inputs = rng.standard_normal((5, 6)).astype(np.float32)
     x = agent._input(torch.from_numpy(inputs[:, :4].copy()), torch.from_numpy(inputs[:, 4:].copy()))
-    expected = agent.actor(x)[:, :2].tanh().detach().numpy()
+    expected = agent.actor(x)[0, :, :2].tanh().detach().numpy()
     policy = agent.policy()
     np.testing.assert_allclose(policy.mean_action(inputs), expected, atol=1e-6)
     for one, row in zip(expected, inputs, strict=True):

@@ -81,6 +81,7 @@ class TrainConfig:
     eval_episodes: int = 20  # episodes an evaluation
     checkpoint_interval: int = 5_000  # env steps between checkpoints; one is written at the end in any case
     threads: int = 1  # torch threads; numbers are the same at the same count
+    device: str = "cpu"  # that learns: cpu or cuda; the same numbers are promised on the cpu alone
     workers: int = AUTO  # processes that play beside the one that learns, -1 for auto; same numbers for any
     hang_seconds: float = 60.0  # a worker that takes no step for so long is replaced
     profile: bool = False  # say at the end where the time went
@@ -110,4 +111,8 @@ class FinetuneConfig:
     normaliser: str = "continue"  # freeze, continue, refit
     eval_interval: int = 500
     eval_episodes: int = 20
+    device: str = "cpu"  # that learns
+    workers: int = AUTO  # processes that play
+    buffer_on_disk: bool = False
+    profile: bool = False
     overrides: Mapping[str, str] = field(default_factory=dict)  # dotted settings of TrainConfig

@@ -5,11 +5,12 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from regoal.agent.adam import Adam
 from regoal.agent.config import DDPGConfig
+from regoal.agent.inputs import NormalisedInput
 from regoal.agent.learner import Info, policy_of
-from regoal.agent.networks import Ensemble, NormalisedInput, descend, polyak
+from regoal.agent.networks import Ensemble
 from regoal.agent.normaliser import Normaliser
+from regoal.agent.optimisation import Adam, descend, polyak
 from regoal.agent.policy import Exploration, Policy
 from regoal.agent.seeding import Stream, torch_generator
 from regoal.buffers.batch import Batch
@@ -19,21 +20,28 @@ from regoal.envs.goal_spec import GoalSpec
 class DDPG:
     """A deterministic actor, an ensemble of critics, and slow copies of both as targets."""
 
-    def __init__(self, config: DDPGConfig, spec: GoalSpec, normaliser: Normaliser, run_seed: int) -> None:
+    def __init__(
+        self,
+        config: DDPGConfig,
+        spec: GoalSpec,
+        normaliser: Normaliser,
+        run_seed: int,
+        device: str = "cpu",
+    ) -> None:
         generator = torch_generator(run_seed, Stream.NETWORKS)
         inputs = spec.observation_size + spec.goal_size
         self.config = config
         self.normaliser = normaliser
         self.value_bounds = spec.value_bounds(config.gamma)
         self._spec = spec
-        self._input = NormalisedInput(normaliser)
-        self.actor = Ensemble(1, [inputs, *config.hidden, spec.action_size], generator)
+        self._input = NormalisedInput(normaliser, device)
+        self.actor = Ensemble(1, [inputs, *config.hidden, spec.action_size], generator).to(device)
         self.critic = Ensemble(
             config.n_critics,
             [inputs + spec.action_size, *config.hidden, 1],
             generator,
             config.critic_layer_norm,
-        )
+        ).to(device)
         self.target_actor, self.target_critic = deepcopy(self.actor), deepcopy(self.critic)
         self.actor_optimiser = Adam(config.lr, self.actor)
         self.critic_optimiser = Adam(config.lr, self.critic)

@@ -8,10 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from regoal.agent.adam import Adam
 from regoal.agent.config import AgentConfig, DDPGConfig, SACConfig
 from regoal.agent.networks import Ensemble
 from regoal.agent.normaliser import Normaliser
+from regoal.agent.optimisation import Adam
 from regoal.agent.policy import Exploration, Policy
 from regoal.buffers.batch import Batch
 from regoal.envs.goal_spec import GoalSpec
@@ -46,16 +46,18 @@ class Learner(Protocol):
         ...
 
 
-def make_learner(config: AgentConfig, spec: GoalSpec, normaliser: Normaliser, run_seed: int) -> "Learner":
-    """The agent that belongs to the config."""
+def make_learner(
+    config: AgentConfig, spec: GoalSpec, normaliser: Normaliser, run_seed: int, device: str = "cpu"
+) -> "Learner":
+    """The agent that belongs to the config, with its networks on the device."""
     from regoal.agent.ddpg import DDPG
     from regoal.agent.sac import SAC
 
     match config:
         case DDPGConfig():
-            return DDPG(config, spec, normaliser, run_seed)
+            return DDPG(config, spec, normaliser, run_seed, device)
         case SACConfig():
-            return SAC(config, spec, normaliser, run_seed)
+            return SAC(config, spec, normaliser, run_seed, device)
 
 
 def policy_of(
@@ -63,8 +65,8 @@ def policy_of(
 ) -> Policy:
     """A numpy copy of an actor."""
     return Policy(
-        weights=tuple(weight[0].t().numpy().copy(order="C") for weight, _ in actor.layers()),
-        biases=tuple(bias[0, 0].numpy().copy() for _, bias in actor.layers()),
+        weights=tuple(weight[0].t().cpu().numpy().copy(order="C") for weight, _ in actor.layers()),
+        biases=tuple(bias[0, 0].cpu().numpy().copy() for _, bias in actor.layers()),
         mean=normaliser.mean,
         std=normaliser.std,
         clip=normaliser.clip,
@@ -81,10 +83,10 @@ def state_of(learner: Learner) -> Arrays:
     arrays: Arrays = {f"normaliser.{key}": value for key, value in learner.normaliser.state().items()}
     for name, module in learner.modules().items():
         for key, tensor in module.state_dict().items():
-            arrays[f"{name}.{key}"] = tensor.detach().numpy().copy()
+            arrays[f"{name}.{key}"] = tensor.detach().cpu().numpy().copy()
     for name, optimiser in learner.optimisers().items():
         for key, tensor in optimiser.state().items():
-            arrays[f"{name}.{key}"] = tensor.numpy().copy()
+            arrays[f"{name}.{key}"] = tensor.cpu().numpy().copy()
     return arrays
 
 

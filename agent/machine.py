@@ -1,9 +1,7 @@
-"""What a run makes of the machine: how many processes, and how its memory is handed out."""
+"""What a run makes of the machine: how many processes play, and which device learns."""
 
-import ctypes
 import multiprocessing
 import os
-import sys
 
 from regoal.agent.config import AUTO, TrainConfig
 from regoal.envs.recipe import EnvRecipe, buildable_elsewhere
@@ -40,17 +38,21 @@ def worker_count(config: TrainConfig, recipe: EnvRecipe) -> int:
     return min(cores() - 1, config.block_episodes)
 
 
-def keep_freed_memory() -> None:
-    """Tell glibc to keep what is freed instead of giving it back to the system.
+def learning_device(name: str) -> str:
+    """The device that learns, if this machine has it.
 
-    An update frees and asks for the same megabytes hundreds of times a second. Given back and asked for
-    anew, each of their pages has to be faulted in and cleared: a tenth of the time of an update.
+    Raises:
+        BadInput: PyTorch does not know it or cannot use it here.
     """
-    if sys.platform == "linux":
-        try:
-            glibc = ctypes.CDLL("libc.so.6")
-        except OSError:  # another C library, with habits of its own
-            return
-        m_trim_threshold, m_mmap_threshold = -1, -3
-        glibc.mallopt(m_mmap_threshold, 32 << 20)  # the most it takes
-        glibc.mallopt(m_trim_threshold, 256 << 20)
+    import torch
+
+    try:
+        torch.empty(1, device=torch.device(name))
+    except (RuntimeError, AssertionError) as error:
+        raise BadInput(
+            "device",
+            "a device that PyTorch can use here, cpu or cuda",
+            f"{name!r} ({str(error).splitlines()[0]})",
+            "Use --device cpu, or install a PyTorch build for your GPU.",
+        ) from error
+    return name

@@ -9,11 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from regoal.agent.adam import Adam
 from regoal.agent.config import SACConfig
+from regoal.agent.inputs import NormalisedInput
 from regoal.agent.learner import Info, policy_of
-from regoal.agent.networks import Ensemble, NormalisedInput, descend, polyak
+from regoal.agent.networks import Ensemble
 from regoal.agent.normaliser import Normaliser
+from regoal.agent.optimisation import Adam, descend, polyak
 from regoal.agent.policy import LOG_STD_RANGE, Exploration, Policy
 from regoal.agent.seeding import Stream, torch_generator
 from regoal.buffers.batch import Batch
@@ -31,7 +32,14 @@ class Temperature(nn.Module):
 class SAC:
     """A squashed Gaussian actor, an ensemble of critics with slow targets, and a temperature."""
 
-    def __init__(self, config: SACConfig, spec: GoalSpec, normaliser: Normaliser, run_seed: int) -> None:
+    def __init__(
+        self,
+        config: SACConfig,
+        spec: GoalSpec,
+        normaliser: Normaliser,
+        run_seed: int,
+        device: str = "cpu",
+    ) -> None:
         generator = torch_generator(run_seed, Stream.NETWORKS)
         inputs = spec.observation_size + spec.goal_size
         self.config = config
@@ -39,17 +47,17 @@ class SAC:
         self.value_bounds = spec.value_bounds(config.gamma)
         self.target_entropy = config.target_entropy or -float(spec.action_size)
         self._spec = spec
-        self._input = NormalisedInput(normaliser)
+        self._input = NormalisedInput(normaliser, device)
         self._noise = torch_generator(run_seed, Stream.UPDATE)
-        self.actor = Ensemble(1, [inputs, *config.hidden, 2 * spec.action_size], generator)
+        self.actor = Ensemble(1, [inputs, *config.hidden, 2 * spec.action_size], generator).to(device)
         self.critic = Ensemble(
             config.n_critics,
             [inputs + spec.action_size, *config.hidden, 1],
             generator,
             config.critic_layer_norm,
-        )
+        ).to(device)
         self.target_critic = deepcopy(self.critic)
-        self.temperature = Temperature(config.initial_alpha)
+        self.temperature = Temperature(config.initial_alpha).to(device)
         # One optimiser for both: their losses have no parameter in common.
         self.actor_optimiser = Adam(config.lr, self.actor, self.temperature)
         self.critic_optimiser = Adam(config.lr, self.critic)
@@ -116,7 +124,7 @@ class SAC:
         """
         mean, log_std = self.actor(x, tracked=tracked)[0].chunk(2, dim=-1)
         log_std = log_std.clamp(*LOG_STD_RANGE)
-        noise = torch.randn(mean.shape, generator=self._noise)
+        noise = torch.randn(mean.shape, generator=self._noise).to(mean.device)
         return squash(mean, log_std, noise)
 
     def refresh(self) -> None:

@@ -22,7 +22,7 @@ from regoal.agent.clock import N_CLOCKS, Clock, timed
 from regoal.agent.config import TrainConfig
 from regoal.agent.interrupts import EvaluationLeft, Stopped, StopRequest
 from regoal.agent.learner import make_learner, state_of
-from regoal.agent.machine import worker_count
+from regoal.agent.machine import learning_device, worker_count
 from regoal.agent.normaliser import Normaliser
 from regoal.agent.profile import report as profile_report
 from regoal.agent.progress import Progress
@@ -109,9 +109,10 @@ class Training:
     def __init__(self, config: TrainConfig, spec: GoalSpec) -> None:
         self.config, self.spec = config, spec
         self.workers = worker_count(config, spec.recipe)
+        self.device = learning_device(config.device)
         mode = config.normaliser if config.source else "continue"
         self.normaliser = Normaliser(spec.observation_size, spec.goal_size, mode)
-        self.learner = make_learner(config.agent, spec, self.normaliser, config.seed)
+        self.learner = make_learner(config.agent, spec, self.normaliser, config.seed, self.device)
         if config.source:
             load_source(self.learner, spec, config)
         # A run never holds more than it collects.
@@ -225,7 +226,7 @@ class Training:
             self._updates_owed -= 1
             rollouts.poll()
             with timed(self.clocks, Clock.SAMPLING):
-                batch = self.buffer.sample(agent.batch_size, reuse=True)
+                batch = self.buffer.sample(agent.batch_size, reuse=True).to(self.device)
             with timed(self.clocks, Clock.UPDATE):
                 infos.append(self.learner.update(batch))
         for info in infos:

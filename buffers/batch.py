@@ -1,6 +1,6 @@
 """A batch of transitions, as an agent's update takes it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -29,6 +29,20 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.action)
+
+    def to(self, device: str) -> "Batch":
+        """The batch on a device: itself where it is there already."""
+        if self.action.device.type == device:
+            return self
+        return replace(
+            self,
+            observation=self.observation.to(device),
+            next_observation=self.next_observation.to(device),
+            desired_goal=self.desired_goal.to(device),
+            action=self.action.to(device),
+            reward=self.reward.to(device),
+            terminated=self.terminated.to(device),
+        )
 
 
 class BatchMemory:

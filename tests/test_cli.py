@@ -37,6 +37,21 @@ def test_train_says_how_it_ended(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "steps/s" in shown.err
 
 
+def test_options_of_the_machine_change_no_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fast = ["--workers", "2", "--buffer-on-disk", "--profile"]
+    for name, options in (("plain", ["--workers", "0"]), ("fast", fast)):
+        assert main(["train", POINT, "--out", str(tmp_path / name), *options, *QUICK]) == 0
+    shown = capsys.readouterr().err
+    assert "when full, on disk" in shown
+    assert "where the time went" in shown
+    assert (tmp_path / "plain" / "episodes.csv").read_bytes() == (
+        tmp_path / "fast" / "episodes.csv"
+    ).read_bytes()
+    tuned = ["finetune", str(tmp_path / "plain"), "--out", str(tmp_path / "tuned"), "--steps", "300"]
+    assert main([*tuned, "--workers", "1"]) == 0
+    assert "workers = 1\n" in (tmp_path / "tuned" / "config.toml").read_text()
+
+
 def test_several_seeds_lie_side_by_side_and_pair_when_fine_tuned(tmp_path: Path) -> None:
     source, tuned = tmp_path / "source", tmp_path / "tuned"
     assert main(["train", POINT, "--out", str(source), "--seeds", "0..1", *QUICK]) == 0
@@ -91,6 +106,8 @@ def test_shifts_and_check_and_doctor_answer(capsys: pytest.CaptureFixture[str]) 
         (["train", POINT, "--out", "{}", "--steps", "0"], "steps"),
         (["train", POINT, "--out", "{}", "--set", "seed=1", "--set", "threads=1"], "--set A=1 B=2"),
         (["train", POINT, "--out", "{}", "--set", "agent=sac"], "--agent"),
+        (["train", POINT, "--out", "{}", "--workers", "many"], "workers: expected auto"),
+        (["train", POINT, "--out", "{}", "--device", "gpu"], "device"),
         (["train", POINT, "--out", "{}", "--seeds", "3..1"], "seeds"),
         (["train", POINT, "--out", "{}", "--seeds", "0,0"], "seeds"),
         (["train", "FrankaKitchen-v1", "--out", "{}"], "Nested goals"),

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regoal.agent.adam import Adam
-from regoal.agent.networks import Ensemble, descend
+from regoal.agent.networks import Ensemble
+from regoal.agent.optimisation import Adam, descend
 from regoal.agent.sac import squash
 
 some_sizes = st.lists(st.integers(1, 40), min_size=2, max_size=5)

@@ -366,6 +366,8 @@ def source_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ({"relabel": "hindsight"}, "relabel"),
         ({"n_sampled_goal": -1}, "n_sampled_goal"),
         ({"agent": DDPGConfig(gamma=1.0)}, "agent.gamma"),
+        ({"device": "cuda:99"}, "device: expected a device that PyTorch can use here"),
+        ({"device": "gpu"}, "device: expected a device that PyTorch can use here.*--device cpu"),
         ({"agent": DDPGConfig(hidden=())}, "agent.hidden"),
         ({"mode": "naive"}, "source"),
         ({"env": "regoal/PointReech-v0"}, "PointReach"),

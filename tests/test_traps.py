@@ -18,6 +18,7 @@ from regoal.agent.learner import Learner, make_learner
 from regoal.agent.normaliser import Normaliser
 from regoal.agent.policy import Policy
 from regoal.agent.rollout import play
+from regoal.agent.sac import SAC
 from regoal.buffers.batch import Batch
 from regoal.buffers.episode import Episode
 from regoal.buffers.hindsight import HindsightBuffer
@@ -117,6 +118,13 @@ class InputsSeen:
     def __call__(self, observation: torch.Tensor, desired_goal: torch.Tensor) -> torch.Tensor:
         self.calls.append((observation, desired_goal))
         passed: torch.Tensor = self._layer(observation, desired_goal)
+        return passed
+
+    def both_ends(self, batch: Batch) -> torch.Tensor:
+        passed: torch.Tensor = self._layer.both_ends(batch)
+        size = batch.observation.shape[-1]
+        # The statistics are still empty: what comes out is what went in.
+        self.calls += [(end[:, :size], end[:, size:]) for end in passed.chunk(2)]
         return passed
 
 
@@ -225,9 +233,11 @@ def test_trap_4_only_termination_stops_bootstrapping(learner: Any, point_spec: G
     learner.target_critic = lambda x, action: torch.full((2, len(x)), -30.0)
 
     def target_of(batch: Batch) -> torch.Tensor:
-        target: torch.Tensor = learner.critic_target(
-            learner._input(batch.next_observation, batch.desired_goal), batch
-        )
+        next_x = learner._input(batch.next_observation, batch.desired_goal)
+        if isinstance(learner, SAC):
+            target: torch.Tensor = learner.critic_target(next_x, *learner.sample_action(next_x), batch)
+        else:
+            target = learner.critic_target(next_x, batch)
         return target
 
     def told(value: bool) -> Callable[[Batch], torch.Tensor]:

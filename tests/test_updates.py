@@ -11,8 +11,9 @@ from fake_spec import point_spec
 from regoal.agent.config import DDPGConfig, SACConfig
 from regoal.agent.ddpg import DDPG
 from regoal.agent.learner import load_state, make_learner, state_of
-from regoal.agent.networks import Ensemble, polyak
+from regoal.agent.networks import Ensemble
 from regoal.agent.normaliser import Normaliser
+from regoal.agent.optimisation import polyak
 from regoal.agent.sac import SAC, squash
 from regoal.buffers.batch import Batch
 
@@ -275,3 +276,20 @@ def test_value_bounds_follow_the_reward_range() -> None:
     spec = dataclasses.replace(point_spec(), reward_range=(0.0, 1.0))
     agent = DDPG(DDPGConfig(**SMALL), spec, Normaliser(4, 2), 0)
     assert agent.value_bounds == pytest.approx((0.0, 50.0))
+
+
+@pytest.mark.parametrize("config", [DDPGConfig(**SMALL, n_critics=2), SACConfig(**SMALL)])
+def test_an_update_mixes_no_devices(config: DDPGConfig | SACConfig) -> None:
+    # The meta device has shapes and no numbers; like a GPU it takes no tensor of the CPU.
+    agent = make_learner(config, point_spec(), Normaliser(4, 2), 0, device="meta")
+    for _ in range(2):
+        info = agent.update(batch().to("meta"))
+    assert {value.device.type for value in info.values()} == {"meta"}
+    assert all(parameter.is_meta for module in agent.modules().values() for parameter in module.parameters())
+    with pytest.raises(RuntimeError, match="device"):
+        agent.update(batch())
+
+
+def test_a_batch_that_is_on_the_device_is_not_copied() -> None:
+    data = batch()
+    assert data.to("cpu") is data

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import tyro
 
 from regoal.errors import EXIT_FAILED, BadInput
-from regoal.launch import parse_seeds, per_seed, train_all
+from regoal.launch import Machine, parse_seeds, per_seed, train_all
 
 Run = tyro.conf.Positional[Path]
 EnvId = tyro.conf.Positional[str]
@@ -26,6 +26,7 @@ Settings = Annotated[
         help="Any other settings, e.g. agent.lr=1e-3 eval_interval=100; `regoal settings` lists them.",
     ),
 ]
+MachineOptions = Annotated[Machine, tyro.conf.arg(name="")]
 Seeds = Annotated[
     str | None, tyro.conf.arg(help="Several seeds, 0..4 or 0,2,5: runs go to OUT/seed-0 and so on.")
 ]
@@ -42,7 +43,7 @@ def train(
     seed: int = 0,
     seeds: Seeds = None,
     shift: str = "",
-    buffer_on_disk: bool = False,
+    machine: MachineOptions = Machine(),  # noqa: B008  (frozen)
     jobs: int | None = None,
     settings: Settings = (),
 ) -> int:
@@ -59,7 +60,7 @@ def train(
         seeds: Several seeds.
         shift: What differs from the env as it comes, e.g. friction=0.1 or action_gain=0.5..2 (a range) or
             action_gain=0.5/1/2 (a list), drawn anew for each episode.
-        buffer_on_disk: Keep the replay buffer in a memory-mapped file, for more than memory holds.
+        machine: How the run uses this machine.
         jobs: Runs at a time; as many as there are cores if not given.
         settings: Any other setting.
     """
@@ -74,7 +75,7 @@ def train(
         steps=steps,
         seed=seed,
         shift=shift,
-        buffer_on_disk=buffer_on_disk,
+        **machine.settings(),
     )
     for name, text in _assignments(settings).items():
         from regoal.agent.settings import set_field
@@ -97,6 +98,7 @@ def finetune(
     seeds: Seeds = None,
     warmup_steps: int = 200,
     normaliser: str = "continue",
+    machine: MachineOptions = Machine(),  # noqa: B008  (frozen)
     jobs: int | None = None,
     settings: Settings = (),
 ) -> int:
@@ -115,6 +117,7 @@ def finetune(
         seeds: Several seeds.
         warmup_steps: Env steps before the first update (warm_start).
         normaliser: Input statistics of the source: freeze, continue or refit.
+        machine: How the run uses this machine.
         jobs: Runs at a time; as many as there are cores if not given.
         settings: Any other setting.
     """
@@ -131,6 +134,7 @@ def finetune(
         seed=seed,
         warmup_steps=warmup_steps,
         normaliser=normaliser,
+        **machine.settings(),
         overrides=_assignments(settings),
     )
     if seeds is None:

@@ -2,14 +2,38 @@
 
 import dataclasses
 import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from regoal.errors import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTERRUPTED, BadInput, RunFault
 
 if TYPE_CHECKING:
     from regoal.agent.config import TrainConfig
     from regoal.agent.training import RunResult
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How a run uses the machine; on the CPU its numbers do not depend on it.
+
+    Attributes:
+        workers: Processes that play beside the one that learns, or auto.
+        device: Device that learns, cpu or cuda.
+        buffer_on_disk: Keep the replay buffer in a memory-mapped file, for more than memory holds.
+        profile: Say at the end where the time went.
+    """
+
+    workers: str = "auto"
+    device: str = "cpu"
+    buffer_on_disk: bool = False
+    profile: bool = False
+
+    def settings(self) -> dict[str, Any]:
+        """The same as settings of a run."""
+        if self.workers != "auto" and not self.workers.isdecimal():
+            raise BadInput("workers", "auto, or a number of processes", repr(self.workers))
+        return asdict(self) | {"workers": -1 if self.workers == "auto" else int(self.workers)}
 
 
 def train_all(configs: "list[TrainConfig]", jobs: int | None) -> int:

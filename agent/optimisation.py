@@ -1,7 +1,9 @@
-"""Adam (Kingma 2015) for parameters that are few and large."""
+"""Steps of the weights: Adam (Kingma 2015) for parameters that are few and large, and the target's."""
 
 import torch
 from torch import Tensor, nn
+
+from regoal.agent.networks import Ensemble
 
 
 class Adam:
@@ -61,3 +63,27 @@ class Adam:
         """Take over the tensors of `state`."""
         for name, tensor in self.state().items():
             tensor.copy_(tensors[name])
+
+
+@torch.no_grad()
+def polyak(target: Ensemble, online: Ensemble, tau: float) -> None:
+    """target <- (1 - tau) * target + tau * online (Lillicrap 2016, algorithm 1)."""
+    target.flat.lerp_(online.flat, tau)
+
+
+def descend(optimiser: Adam, loss: Tensor, network: Ensemble) -> None:
+    """One step of the network's optimiser down the gradient of the loss.
+
+    The gradient is written where that of the last step was: a megabyte that is given back and asked for
+    anew at every step costs as much as the step itself.
+    """
+    memory = network.gradient_memory()
+    optimiser.zero_grad()
+    network.gradient_place = memory
+    torch.autograd.backward(loss)
+    if network.gradient_place is None:  # a backward pass has used it
+        rest, network.flat.grad = network.flat.grad, memory
+        if rest is not None:  # of a second backward pass
+            memory += rest
+    network.gradient_place = None
+    optimiser.step()

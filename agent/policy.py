@@ -130,16 +130,21 @@ class Policy:
             action = rng.uniform(-1.0, 1.0, self.action_size).astype(np.float32)
         else:
             noise = self.exploration.noise_std * rng.standard_normal(self.action_size, np.float32)
-            action = np.clip(self.mean_action(inputs) + noise, -1.0, 1.0)
+            action = _clipped(self.mean_action(inputs) + noise, -1.0, 1.0)
         return action
 
     def to_env(self, action: Floats) -> Floats:
         """From [-1, 1] to the env's units."""
         scaled = self.action_low + (action + 1.0) * (0.5 * (self.action_high - self.action_low))
-        return np.clip(scaled, self.action_low, self.action_high).astype(np.float32)
+        return _clipped(scaled, self.action_low, self.action_high)
 
     def _network(self, inputs: Floats) -> Floats:
-        hidden = np.clip((inputs - self.mean) / self.std, -self.clip, self.clip)
+        hidden = _clipped((inputs - self.mean) / self.std, -self.clip, self.clip)
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
             hidden = np.maximum(hidden @ weight.T + bias, 0.0)
         return np.asarray(hidden @ self.weights[-1].T + self.biases[-1], np.float32)
+
+
+def _clipped(values: Any, low: Any, high: Any) -> Floats:
+    """`np.clip` to float32, without what it does around it: an action takes no longer than its network."""
+    return np.asarray(np.minimum(np.maximum(values, low), high), np.float32)

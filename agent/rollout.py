@@ -1,5 +1,6 @@
 """Playing whole episodes; imports no torch, so that worker processes stay small."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -84,14 +85,14 @@ def _checked_step(
 ) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
     """Take step number `steps`, counted from 1, of an episode; raises where anything is not as it must be."""
     when = f"step {steps - 1} of episode {index}"
-    if not np.isfinite(action).all():
+    if not math.isfinite(action.dot(action)):
         raise TrainingFault(
             f"action for {when}", "finite numbers", str(action), "Learning diverged: lower agent.lr."
         )
     outcome = guarded(env, when, partial(env.step, policy.to_env(action)))
     observation, reward, terminated, truncated, info = outcome
     check_observation(env, observation, (spec.observation_size, spec.goal_size), when)
-    _check_step(spec, desired, observation["desired_goal"], reward, info, when)
+    _check_step(spec, desired, np.asarray(observation["desired_goal"]), _number(reward), info, when)
     if steps >= spec.max_episode_steps and not (terminated or truncated):
         raise EnvFault(
             f"{spec.recipe.env_id} episode {index}",
@@ -102,14 +103,22 @@ def _checked_step(
     return observation, reward, terminated, truncated, info
 
 
+def _number(reward: Any) -> float:
+    """The reward as a number; NaN, which is refused, where it is none."""
+    try:
+        return float(reward)
+    except (TypeError, ValueError):
+        return math.nan
+
+
 def _check_step(
-    spec: GoalSpec, desired: object, desired_now: object, reward: object, info: dict[str, object], when: str
+    spec: GoalSpec, desired: Array, desired_now: Array, reward: float, info: dict[str, object], when: str
 ) -> None:
     env_id = spec.recipe.env_id
-    if not np.isfinite(np.asarray(reward, np.float64)):
+    if not math.isfinite(reward):
         raise EnvFault(f"{env_id} reward at {when}", "a finite number", str(reward))
     low, high = spec.reward_range
-    if spec.sparse and not low - 1e-6 <= float(np.asarray(reward)) <= high + 1e-6:
+    if spec.sparse and not low - 1e-6 <= reward <= high + 1e-6:
         raise EnvFault(
             f"{env_id} reward at {when}",
             f"compute_reward's {low:g} to {high:g}, seen while probing",
@@ -120,7 +129,7 @@ def _check_step(
         raise EnvFault(
             f"{env_id} info at {when}", f"the key {spec.success_key!r}", ", ".join(info) or "no keys"
         )
-    if not np.array_equal(np.asarray(desired), np.asarray(desired_now)):
+    if not (desired == desired_now).all():
         raise EnvFault(
             f"{env_id} 'desired_goal' at {when}",
             f"the goal of the reset, {desired}",

@@ -2,10 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+# Stable-Baselines3, tianshou and TorchRL live apart from ours.
+PEERS := .venv-peers/bin
+PEERS_READY := .venv-peers/.ready
 # One thread each: runs use the cores by running side by side.
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo results test test-slow lint type wheel clean
+.PHONY: demo results bench test test-slow test-peer lint type wheel clean
 
 demo: $(READY)
 	@$(BIN)/python -m regoal.benchmarks.demo --out runs/demo $(DEMO)
@@ -15,11 +18,19 @@ results: $(READY)
 	@$(BIN)/python -m regoal.benchmarks.demo --out runs/results/demo --results benchmarks/results
 	@$(BIN)/python -m regoal.benchmarks.reach --out runs/results/reach --results benchmarks/results
 
+# How fast we are beside the peers, and how our figures grow (about 40 minutes; leave the machine alone).
+bench: $(PEERS_READY)
+	@$(PEERS)/python -m regoal.benchmarks.speed --results benchmarks/results $(BENCH)
+	@$(PEERS)/python -m regoal.benchmarks.scale --results benchmarks/results
+
 test: $(READY)
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow" $(TESTS)
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not peer" $(TESTS)
 
 test-slow: $(READY)
 	@$(BIN)/python -m pytest -q -n 2 -m slow $(TESTS)
+
+test-peer: $(PEERS_READY)
+	@$(PEERS)/python -m pytest -q -m peer $(TESTS)
 
 lint: $(READY)
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check .
@@ -31,7 +42,7 @@ wheel: $(READY)
 	@rm -rf build dist && $(BIN)/python -m build --wheel --outdir dist . > dist.log 2>&1 || (cat dist.log; exit 1); rm -f dist.log
 
 clean:
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-peers build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "regoal needs Python 3.11 or newer: make PYTHON=python3.12")'
@@ -39,3 +50,10 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[dev,video]"
 	@touch $(READY)
+
+$(PEERS_READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "regoal needs Python 3.11 or newer: make PYTHON=python3.12")'
+	@echo "setting up .venv-peers (once; all peers take a few minutes to download)"
+	@$(PYTHON) -m venv .venv-peers
+	@$(PEERS)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[peers]" pytest hypothesis
+	@touch $(PEERS_READY)

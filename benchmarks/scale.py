@@ -1,0 +1,85 @@
+"""How regoal's figures grow: with workers, with the buffer, with the network and with the batch.
+
+    python -m regoal.benchmarks.scale --results benchmarks/results
+
+docs/scale.md says what follows from it. Medians over the repetitions, one thread each.
+"""
+
+import argparse
+import csv
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from regoal.benchmarks.peers.sides import Side
+
+REPETITIONS = 5
+WORKERS = (1, 2)
+BUFFERS = (10_000, 100_000, 1_000_000, 10_000_000)
+WIDTHS = (64, 128, 256, 512, 1024)
+BATCHES = (64, 256, 1024, 4096)
+ENOUGH_SECONDS = 0.25  # of calls in each repetition
+
+
+@dataclass(frozen=True)
+class Point:
+    """One measured point; what does not apply is 0."""
+
+    measure: str
+    workers: int
+    buffer: int
+    width: int
+    batch: int
+    figure: float
+    unit: str
+
+
+def median_seconds(side: Side) -> float:
+    """Median over the repetitions, after one call to see how long it takes."""
+    side.seconds(1)
+    calls = max(int(ENOUGH_SECONDS / side.seconds(1)), 1)
+    found = statistics.median(side.seconds(calls) for _ in range(REPETITIONS))
+    side.close()
+    return found
+
+
+def points() -> Iterator[Point]:
+    """All of them, one after the other."""
+    for workers in WORKERS:
+        seconds = median_seconds(Side("ours", "collect", workers=workers))
+        yield Point("collecting FetchPush-v4", workers, 0, 0, 0, 2000 / seconds, "steps/s")
+    for size in BUFFERS:
+        for batch in (256, 2048):
+            seconds = median_seconds(Side("ours", "her_sample", n_transitions=size, batch_size=batch))
+            yield Point("HER sample", 0, size, 0, batch, 1e3 * seconds, "ms")
+    for width in WIDTHS:
+        for batch in BATCHES:
+            seconds = median_seconds(Side("ours", "sac_update", batch_size=batch, width=width))
+            yield Point("SAC update", 0, 0, width, batch, 1e3 * seconds, "ms")
+
+
+def main() -> int:
+    """Measure and write scale.csv; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--results", type=Path, default=Path(tempfile.gettempdir()), help="where to write")
+    options = parser.parse_args()
+    options.results.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for point in points():
+        values = [getattr(point, field.name) for field in fields(Point)]
+        rows.append([f"{value:.4g}" if isinstance(value, float) else value for value in values])
+        print("  ".join(map(str, rows[-1])), flush=True)
+    with (options.results / "scale.csv").open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(field.name for field in fields(Point))
+        writer.writerows(rows)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

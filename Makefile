@@ -51,9 +51,9 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[dev,video]"
 	@touch $(READY)
 
-$(PEERS_READY): pyproject.toml constraints.txt
+$(PEERS_READY): pyproject.toml benchmarks/peers/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "regoal needs Python 3.11 or newer: make PYTHON=python3.12")'
 	@echo "setting up .venv-peers (once; all peers take a few minutes to download)"
 	@$(PYTHON) -m venv .venv-peers
-	@$(PEERS)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[peers]" pytest hypothesis
+	@$(PEERS)/python -m pip install -q --disable-pip-version-check -c benchmarks/peers/constraints.txt -e ".[peers]" pytest
 	@touch $(PEERS_READY)

@@ -61,6 +61,33 @@ def points() -> Iterator[Point]:
             yield Point("SAC update", 0, 0, width, batch, 1e3 * seconds, "ms")
 
 
+def tables(rows: list[dict[str, str]]) -> str:
+    """The rows of scale.csv as they stand in docs/scale.md."""
+
+    def figure(**wanted: object) -> str:
+        found = [row for row in rows if all(row[key] == str(value) for key, value in wanted.items())]
+        return found[0]["figure"]
+
+    lines = ["| workers | FetchPush-v4 steps/s |", "|---|---|"]
+    lines += [f"| {n} | {figure(measure='collecting FetchPush-v4', workers=n)} |" for n in WORKERS]
+    lines += ["", "| transitions | sample of 256 [ms] | sample of 2,048 [ms] |", "|---|---|---|"]
+    for n in BUFFERS:
+        both = [figure(measure="HER sample", buffer=n, batch=batch) for batch in (256, 2048)]
+        lines.append(f"| {n:,} | {' | '.join(both)} |")
+    lines += ["", f"| width \\ batch | {' | '.join(f'{batch:,}' for batch in BATCHES)} |"]
+    lines += ["|---|" + "---|" * len(BATCHES)]
+    for width in WIDTHS:
+        row = [figure(measure="SAC update", width=width, batch=batch) for batch in BATCHES]
+        lines.append(f"| 3 x {width:,} | {' | '.join(row)} |")
+    return "\n".join(lines)
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a scale.csv."""
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def main() -> int:
     """Measure and write scale.csv; returns the exit code."""
     parser = argparse.ArgumentParser(
@@ -78,6 +105,7 @@ def main() -> int:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(field.name for field in fields(Point))
         writer.writerows(rows)
+    print(f"\n{tables(read_rows(options.results / 'scale.csv'))}")
     return 0
 
 

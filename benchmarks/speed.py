@@ -272,6 +272,25 @@ def text(row: Row) -> list[str]:
     return ["" if one is None else f"{one:.4g}" if isinstance(one, float) else str(one) for one in values]
 
 
+def table(rows: list[dict[str, str]]) -> str:
+    """The rows of speed.csv as they stand in the README."""
+    lines = ["| measure | ours | against | theirs | ratio | target |", "|---|---|---|---|---|---|"]
+    for row in rows:
+        unit = row["unit"]
+        target = f"≥ {row['target']}" if row["target"] else ""
+        lines.append(
+            f"| {row['measure']} | {row['ours']} {unit} | {row['peer']} | {row['theirs']} {unit} "
+            f"| {row['ratio']} | {target} |"
+        )
+    return "\n".join(lines)
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a speed.csv."""
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def conditions() -> dict[str, str]:
     """Versions and machine that the figures hold for."""
     model = platform.processor() or platform.machine()
@@ -304,6 +323,7 @@ def main() -> int:
         writer.writerow(field.name for field in fields(Row))
         writer.writerows(rows)
     (options.results / "speed.json").write_text(json.dumps(conditions(), indent=1) + "\n")
+    print(f"\n{table(read_rows(options.results / 'speed.csv'))}")
     return 0
 
 

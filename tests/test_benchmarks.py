@@ -14,7 +14,7 @@ import pytest
 
 from regoal import BadInput, DDPGConfig, TrainConfig, train
 from regoal.agent.checkpoints import newest_checkpoint
-from regoal.benchmarks import demo
+from regoal.benchmarks import demo, speed
 from regoal.benchmarks.parallel import RunFailed, run_all
 from regoal.benchmarks.statistics import bootstrap_interval, steps_to, wilson_interval
 
@@ -172,3 +172,66 @@ def test_the_readme_tells_the_committed_reach_results() -> None:
         seconds = max(float(row["wall_seconds"]) for row in mine)
         steps = int(mine[0]["env_steps"])
         assert f"{name} at least {worst:.2f} after {steps:,} steps and at most {seconds:.0f} s" in text
+
+
+def test_the_readme_shows_the_speed_of_the_committed_csv() -> None:
+    assert speed.table(speed.read_rows(RESULTS / "speed.csv")) in (ROOT / "README.md").read_text()
+
+
+def test_the_committed_speed_has_every_measure_and_repetition() -> None:
+    rows = speed.read_rows(RESULTS / "speed.csv")
+    assert list(rows[0]) == [
+        "measure",
+        "ours",
+        "peer",
+        "theirs",
+        "unit",
+        "ratio",
+        "target",
+        "repetitions",
+    ]
+    measures = " ".join(row["measure"] for row in rows)
+    for part in (
+        "HER sample",
+        "growth",
+        "on disk",
+        "SAC update",
+        "inference",
+        "playing",
+        "collecting",
+        "to 95 %",
+    ):
+        assert part in measures
+    # Memory does not vary from one time to the next; everything else is a median of five or more.
+    assert all(int(row["repetitions"]) >= 5 for row in rows if row["unit"] != "bytes")
+    sampled = [row for row in rows if row["measure"].startswith("HER sample") and row["target"]]
+    assert {row["peer"] for row in sampled} == {"stable-baselines3", "tianshou", "torchrl", "limit"}
+    assert len(sampled) == 4 * 3 + 2
+
+
+def test_a_ratio_above_one_means_that_ours_is_better() -> None:
+    class Told:
+        """A side that takes as long as it is told."""
+
+        def __init__(self, seconds: float) -> None:
+            self._seconds = seconds
+
+        def seconds(self, calls: int) -> float:
+            return self._seconds
+
+    quick, slow = Told(0.001), Told(0.004)
+    for unit, per_second, figures in (("ms", 0.0, (1.0, 4.0)), ("steps/s", 50.0, (50_000.0, 12_500.0))):
+        row = speed.compared(
+            "x",
+            quick,
+            slow,
+            (1, 1),
+            peer="y",
+            unit=unit,
+            target=2.0,
+            per_second=per_second,  # type: ignore[arg-type]
+        )
+        assert (row.ours, row.theirs) == pytest.approx(figures)
+        assert row.ratio == pytest.approx(4.0)
+    limit = speed.against_limit("x", 0.05, 0.1, "ms", 9)
+    assert limit.ratio == pytest.approx(2.0)

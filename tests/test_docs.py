@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from regoal.benchmarks import scale
+
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"^```(python|bash) ?(\S*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -59,3 +61,13 @@ def test_the_readme_example(tmp_path: Path) -> None:
         done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, f"{name}\n{done.stderr}"
         assert done.stdout
+
+
+def test_scale(tmp_path: Path) -> None:
+    run_page(ROOT / "docs" / "scale.md", tmp_path)
+    assert (tmp_path / "runs" / "fast" / "metrics.csv").exists()
+
+
+def test_scale_shows_the_tables_of_the_committed_csv() -> None:
+    rows = scale.read_rows(ROOT / "benchmarks" / "results" / "scale.csv")
+    assert scale.tables(rows) in (ROOT / "docs" / "scale.md").read_text()

@@ -32,23 +32,39 @@ def filled(n_transitions: int, made: Episodes) -> HERReplayBuffer:
 
     # future_k = 5 relabels 1 - 1/5 of the episodes: as many as k = 4 does elsewhere.
     buffer = HERReplayBuffer(n_transitions, reward, horizon=STEPS, future_k=5.0)
-    keys = ("observation", "achieved_goal", "desired_goal")
+    buffer.add(step(made, 0))  # makes the arrays, in the library's own types
+    stored = buffer._meta
+    for key in ("observation", "achieved_goal", "desired_goal"):
+        stored.obs[key][:] = made.flat(key)
+        stored.obs_next[key][:] = made.flat(key, after=True)
+    stored.act[:], stored.rew[:] = made.flat("action"), made.reward.ravel()
     last = np.arange(n_transitions) % STEPS == STEPS - 1
-    buffer.set_batch(
-        Batch(
-            obs=Batch({key: made.flat(key) for key in keys}),
-            obs_next=Batch({key: made.flat(key, after=True) for key in keys}),
-            act=made.flat("action"),
-            rew=made.reward.ravel(),
-            terminated=np.zeros(n_transitions, bool),
-            truncated=last,
-            done=last,
-            info=Batch(),
-        )
-    )
+    stored.truncated[:], stored.done[:] = last, last
     buffer._size, buffer._insertion_idx = n_transitions, 0
     buffer.last_index = np.array([n_transitions - 1])
+    buffer._ep_return, buffer._ep_len, buffer._ep_start_idx = 0.0, 0, 0
     return buffer
+
+
+def step(made: Episodes, i: int) -> Batch:
+    """Transition i, as `add` takes it."""
+    episode, t = divmod(i, STEPS)
+    ends = [
+        Batch(
+            observation=made.observation[episode, at],
+            achieved_goal=made.achieved_goal[episode, at],
+            desired_goal=made.desired_goal[episode],
+        )
+        for at in (t, t + 1)
+    ]
+    return Batch(
+        obs=ends[0],
+        obs_next=ends[1],
+        act=made.action[episode, t],
+        rew=made.reward[episode, t],
+        terminated=np.False_,
+        truncated=np.bool_(t == STEPS - 1),
+    )
 
 
 def her_sample(n_transitions: int, batch_size: int) -> Callable[[], object]:
@@ -58,6 +74,8 @@ def her_sample(n_transitions: int, batch_size: int) -> Callable[[], object]:
 
     def sample() -> object:
         batch, _ = buffer.sample(batch_size)
-        return to_torch(batch, torch.float32)
+        wanted = Batch(obs=batch.obs, obs_next=batch.obs_next, act=batch.act)
+        wanted.update(rew=batch.rew, terminated=batch.terminated)
+        return to_torch(wanted, torch.float32)
 
     return sample

@@ -48,6 +48,7 @@ def filled(n_transitions: int, made: Episodes) -> HERReplayBuffer:
                 "action": column("action"),
                 "next": {
                     "observation": column("observation", after=True),
+                    "desired_goal": column("desired_goal"),
                     "achieved_goal": column("achieved_goal", after=True),
                     "reward": torch.from_numpy(made.reward.reshape(-1, 1)),
                     "done": done,

@@ -18,10 +18,11 @@ results: $(READY)
 	@$(BIN)/python -m regoal.benchmarks.demo --out runs/results/demo --results benchmarks/results
 	@$(BIN)/python -m regoal.benchmarks.reach --out runs/results/reach --results benchmarks/results
 
-# How fast we are beside the peers, and how our figures grow (about 40 minutes; leave the machine alone).
+# How fast we are beside the peers, and how our figures grow (about 50 minutes; leave the machine alone).
 bench: $(PEERS_READY)
 	@$(PEERS)/python -m regoal.benchmarks.speed --results benchmarks/results $(BENCH)
 	@$(PEERS)/python -m regoal.benchmarks.scale --results benchmarks/results
+	@$(PEERS)/python -m regoal.benchmarks.batches --results benchmarks/results
 
 test: $(READY)
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not peer" $(TESTS)

@@ -1,6 +1,5 @@
 """Success curves of several arms, read from run folders and drawn with intervals."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regoal.benchmarks.statistics import bootstrap_interval
+from regoal.benchmarks.tables import read_rows
 from regoal.errors import BadInput
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")  # Okabe and Ito 2008
@@ -32,8 +32,7 @@ def read_curve(runs: Sequence[Path]) -> Curve:
     """The curve of runs that were evaluated at the same steps."""
     tables = []
     for run in runs:
-        with (run / "metrics.csv").open(newline="") as file:
-            rows = list(csv.DictReader(file))
+        rows = read_rows(run / "metrics.csv")
         tables.append([(int(row["env_steps"]), float(row["success"])) for row in rows])
     steps = [[step for step, _ in table] for table in tables]
     if any(one != steps[0] for one in steps):

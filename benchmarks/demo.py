@@ -23,6 +23,7 @@ from regoal.benchmarks.before_after import show_before_after
 from regoal.benchmarks.curves import Curve, draw_curves, read_curve
 from regoal.benchmarks.parallel import next_free, run_all
 from regoal.benchmarks.statistics import bootstrap_interval, steps_to
+from regoal.benchmarks.tables import read_rows
 
 ENV = "FetchReach-v4"
 SHIFT = "action_rotation=90,action_gain=0.6"
@@ -181,8 +182,7 @@ def write_time(path: Path, seconds: float, jobs: int) -> None:
 
 def read_csv(path: Path) -> dict[str, Curve]:
     """The curves that `write_csv` wrote."""
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_rows(path)
     curves = {}
     for arm in ARMS:
         mine = [row for row in rows if row["arm"] == arm]

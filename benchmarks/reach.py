@@ -6,10 +6,9 @@ One run after the other, one thread: the seconds are those of a whole run, evalu
 """
 
 import argparse
-import csv
 import sys
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from regoal.agent.config import TrainConfig, agent_config
@@ -17,6 +16,7 @@ from regoal.agent.evaluation import evaluate
 from regoal.agent.policy import Policy
 from regoal.agent.training import train
 from regoal.benchmarks.parallel import next_free
+from regoal.benchmarks.tables import write_rows
 from regoal.envs.goal_spec import GoalSpec
 
 ENV = "FetchReach-v4"
@@ -71,12 +71,7 @@ def main() -> int:
     options = parser.parse_args()
     out = next_free(options.out)
     rows = [measure(agent, seed, out) for agent in STEPS for seed in SEEDS]
-    folder = options.results or out
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "reach.csv").open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(field.name for field in fields(Row))
-        writer.writerows([getattr(row, field.name) for field in fields(Row)] for row in rows)
+    write_rows((options.results or out) / "reach.csv", Row, rows)
     for row in rows:
         print(
             f"{row.agent} seed {row.seed}: success {row.success:.2f} after {row.env_steps} steps, "

@@ -6,15 +6,15 @@ docs/scale.md says what follows from it. Medians over the repetitions, one threa
 """
 
 import argparse
-import csv
 import statistics
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from regoal.benchmarks.peers.sides import Side
+from regoal.benchmarks.tables import as_text, read_rows, write_rows
 
 REPETITIONS = 5
 WORKERS = (1, 2)
@@ -82,12 +82,6 @@ def tables(rows: list[dict[str, str]]) -> str:
     return "\n".join(lines)
 
 
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a scale.csv."""
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def main() -> int:
     """Measure and write scale.csv; returns the exit code."""
     parser = argparse.ArgumentParser(
@@ -95,16 +89,11 @@ def main() -> int:
     )
     parser.add_argument("--results", type=Path, default=Path(tempfile.gettempdir()), help="where to write")
     options = parser.parse_args()
-    options.results.mkdir(parents=True, exist_ok=True)
-    rows = []
+    rows: list[Point] = []
     for point in points():
-        values = [getattr(point, field.name) for field in fields(Point)]
-        rows.append([f"{value:.4g}" if isinstance(value, float) else value for value in values])
-        print("  ".join(map(str, rows[-1])), flush=True)
-    with (options.results / "scale.csv").open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(field.name for field in fields(Point))
-        writer.writerows(rows)
+        rows.append(point)
+        print("  ".join(map(as_text, astuple(point))), flush=True)
+    write_rows(options.results / "scale.csv", Point, rows)
     print(f"\n{tables(read_rows(options.results / 'scale.csv'))}")
     return 0
 

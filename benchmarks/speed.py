@@ -9,7 +9,6 @@ means that ours is better.
 """
 
 import argparse
-import csv
 import json
 import os
 import platform
@@ -17,12 +16,13 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from regoal.benchmarks.peers.sides import REPETITIONS, Side, in_turn
+from regoal.benchmarks.tables import as_text, read_rows, write_rows
 
 PEERS = {"sb3": "stable-baselines3", "tianshou": "tianshou", "torchrl": "torchrl"}
 
@@ -266,12 +266,6 @@ PARTS: dict[str, Callable[[], Iterator[Row]]] = {
 }
 
 
-def text(row: Row) -> list[str]:
-    """The row as it is written down: four digits are more than the machine repeats."""
-    values = [getattr(row, field.name) for field in fields(Row)]
-    return ["" if one is None else f"{one:.4g}" if isinstance(one, float) else str(one) for one in values]
-
-
 def table(rows: list[dict[str, str]]) -> str:
     """The rows of speed.csv as they stand in the README."""
     lines = ["| measure | ours | against | theirs | ratio | target |", "|---|---|---|---|---|---|"]
@@ -283,12 +277,6 @@ def table(rows: list[dict[str, str]]) -> str:
             f"| {row['ratio']} | {target} |"
         )
     return "\n".join(lines)
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a speed.csv."""
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def conditions() -> dict[str, str]:
@@ -312,16 +300,12 @@ def main() -> int:
     parser.add_argument("--results", type=Path, default=Path(tempfile.gettempdir()), help="where to write")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="parts to measure")
     options = parser.parse_args()
-    rows: list[list[str]] = []
+    rows: list[Row] = []
     for part in options.only:
         for row in PARTS[part]():
-            rows.append(text(row))
-            print("  ".join(rows[-1]), flush=True)
-    options.results.mkdir(parents=True, exist_ok=True)
-    with (options.results / "speed.csv").open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(field.name for field in fields(Row))
-        writer.writerows(rows)
+            rows.append(row)
+            print("  ".join(map(as_text, astuple(row))), flush=True)
+    write_rows(options.results / "speed.csv", Row, rows)
     (options.results / "speed.json").write_text(json.dumps(conditions(), indent=1) + "\n")
     print(f"\n{table(read_rows(options.results / 'speed.csv'))}")
     return 0

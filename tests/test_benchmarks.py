@@ -1,6 +1,5 @@
 """Statistics by hand, runs side by side, and the README's numbers."""
 
-import csv
 import math
 import os
 import signal
@@ -17,6 +16,7 @@ from regoal.agent.checkpoints import newest_checkpoint
 from regoal.benchmarks import demo, speed
 from regoal.benchmarks.parallel import RunFailed, run_all
 from regoal.benchmarks.statistics import bootstrap_interval, steps_to, wilson_interval
+from regoal.benchmarks.tables import read_rows
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -153,8 +153,7 @@ def test_the_committed_demo_says_what_we_claim() -> None:
 
 
 def test_the_readme_tells_how_long_the_committed_demo_took() -> None:
-    with (RESULTS / "demo-time.csv").open(newline="") as file:
-        (row,) = csv.DictReader(file)
+    (row,) = read_rows(RESULTS / "demo-time.csv")
     minutes = round(float(row["wall_seconds"]) / 60)
     assert minutes <= 5
     text = (ROOT / "README.md").read_text()
@@ -162,8 +161,7 @@ def test_the_readme_tells_how_long_the_committed_demo_took() -> None:
 
 
 def test_the_readme_tells_the_committed_reach_results() -> None:
-    with (RESULTS / "reach.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_rows(RESULTS / "reach.csv")
     text = (ROOT / "README.md").read_text()
     for agent, name in (("ddpg", "DDPG"), ("sac", "SAC")):
         mine = [row for row in rows if row["agent"] == agent]
@@ -175,11 +173,11 @@ def test_the_readme_tells_the_committed_reach_results() -> None:
 
 
 def test_the_readme_shows_the_speed_of_the_committed_csv() -> None:
-    assert speed.table(speed.read_rows(RESULTS / "speed.csv")) in (ROOT / "README.md").read_text()
+    assert speed.table(read_rows(RESULTS / "speed.csv")) in (ROOT / "README.md").read_text()
 
 
 def test_the_committed_speed_has_every_measure_and_repetition() -> None:
-    rows = speed.read_rows(RESULTS / "speed.csv")
+    rows = read_rows(RESULTS / "speed.csv")
     assert list(rows[0]) == [
         "measure",
         "ours",

@@ -6,7 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from regoal.benchmarks import scale
+from regoal.benchmarks import batches, scale
+from regoal.benchmarks.tables import read_rows
 
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"^```(python|bash) ?(\S*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -69,5 +70,6 @@ def test_scale(tmp_path: Path) -> None:
 
 
 def test_scale_shows_the_tables_of_the_committed_csv() -> None:
-    rows = scale.read_rows(ROOT / "benchmarks" / "results" / "scale.csv")
-    assert scale.tables(rows) in (ROOT / "docs" / "scale.md").read_text()
+    text, results = (ROOT / "docs" / "scale.md").read_text(), ROOT / "benchmarks" / "results"
+    assert scale.tables(read_rows(results / "scale.csv")) in text
+    assert batches.table(read_rows(results / "batches.csv")) in text

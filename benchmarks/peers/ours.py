@@ -4,7 +4,8 @@ import gc
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -257,8 +258,23 @@ class Overlap:
         return [self.timed(part) for part in (self.collect_blocks, self.learn_blocks, self.both_blocks)]
 
 
-def seconds_to_success(agent: str, seed: int, success: float, eval_interval: int, most_steps: int) -> Any:
-    """Wall clock of a run of the shipped settings until an evaluation first showed the success.
+def seconds_to_success(
+    agent: str,
+    seed: int,
+    success: float,
+    eval_interval: int,
+    most_steps: int,
+    settings: Mapping[str, Any] | None = None,
+) -> Any:
+    """Wall clock of a run until an evaluation first showed the success.
+
+    Args:
+        agent: its shipped settings.
+        seed: of the run.
+        success: share of the episodes.
+        eval_interval: env steps.
+        most_steps: env steps after which it ends.
+        settings: of the agent, that differ.
 
     Returns:
         Seconds and env steps; None where it never did.
@@ -269,7 +285,7 @@ def seconds_to_success(agent: str, seed: int, success: float, eval_interval: int
     config = TrainConfig(
         env="FetchReach-v4",
         out=f"{folder}/run",
-        agent=agent_config(agent),
+        agent=replace(agent_config(agent), **settings or {}),
         steps=most_steps,
         seed=seed,
         eval_interval=eval_interval,

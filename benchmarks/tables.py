@@ -1,0 +1,30 @@
+"""Rows of a benchmark as a CSV, and the CSV as rows of text."""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+
+def write_rows(path: Path, row_type: type[Any], rows: Iterable[Any]) -> None:
+    """Write dataclass instances, a column a field; the folder is made if it is not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    names = [field.name for field in fields(row_type)]
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(names)
+        writer.writerows([as_text(getattr(row, name)) for name in names] for row in rows)
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows as they stand in the file."""
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def as_text(value: object) -> str:
+    """Nothing for None; four digits of a float, which are more than a machine repeats."""
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

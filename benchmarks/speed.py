@@ -5,7 +5,8 @@
 Each pair is measured in turn in one run: both sides are built in processes of their own with one thread
 each, and take turns repetition by repetition, so that what slows the machine slows both. Figures are
 medians over the repetitions; ratios are medians of the ratios of each repetition, and more than 1 always
-means that ours is better.
+means that ours is better. `--only` measures some parts and leaves the rows of the others as they stand,
+on the same machine with the same versions; elsewhere it writes those parts alone.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, astuple, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -292,6 +293,24 @@ def conditions() -> dict[str, str]:
     return {"cpu": model, "cores": str(os.cpu_count()), "python": platform.python_version()} | found
 
 
+def write_results(folder: Path, rows: list[Row], afresh: bool) -> None:
+    """Write speed.csv and speed.json.
+
+    Args:
+        folder: where.
+        rows: what was measured.
+        afresh: leave nothing of what the files said; otherwise rows that were not measured now stay in
+            their places, if they hold for the same machine and versions.
+    """
+    path, conditions_path = folder / "speed.csv", folder / "speed.json"
+    texts = [{key: as_text(value) for key, value in asdict(row).items()} for row in rows]
+    if not afresh and path.exists() and json.loads(conditions_path.read_text()) == conditions():
+        found = {(row["measure"], row["peer"]): row for row in read_rows(path)}
+        texts = list((found | {(row["measure"], row["peer"]): row for row in texts}).values())
+    write_rows(path, Row, texts)
+    conditions_path.write_text(json.dumps(conditions(), indent=1) + "\n")
+
+
 def main() -> int:
     """Measure and write speed.csv and speed.json; returns the exit code."""
     parser = argparse.ArgumentParser(
@@ -305,8 +324,7 @@ def main() -> int:
         for row in PARTS[part]():
             rows.append(row)
             print("  ".join(map(as_text, astuple(row))), flush=True)
-    write_rows(options.results / "speed.csv", Row, rows)
-    (options.results / "speed.json").write_text(json.dumps(conditions(), indent=1) + "\n")
+    write_results(options.results, rows, afresh=set(options.only) == set(PARTS))
     print(f"\n{table(read_rows(options.results / 'speed.csv'))}")
     return 0
 

@@ -1,20 +1,22 @@
 """Rows of a benchmark as a CSV, and the CSV as rows of text."""
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 
 def write_rows(path: Path, row_type: type[Any], rows: Iterable[Any]) -> None:
-    """Write dataclass instances, a column a field; the folder is made if it is not there."""
+    """Write dataclass instances or their dicts, a column a field; the folder is made if it is not there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     names = [field.name for field in fields(row_type)]
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(names)
-        writer.writerows([as_text(getattr(row, name)) for name in names] for row in rows)
+        for row in rows:
+            values = row if isinstance(row, Mapping) else vars(row)
+            writer.writerow([as_text(values[name]) for name in names])
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import gymnasium as gym
 
+from regoal.envs.quick_reads import read_quickly
 from regoal.envs.shift import Shift
 from regoal.errors import BadInput, did_you_mean
 
@@ -55,6 +56,7 @@ class EnvRecipe:
                     "Run: pip install 'mujoco<3.12' (see `regoal doctor`).",
                 ) from error
             raise
+        read_quickly(env)
         try:
             return shift.apply(env)
         except BadInput:

@@ -233,3 +233,22 @@ def test_a_ratio_above_one_means_that_ours_is_better() -> None:
         assert row.ratio == pytest.approx(4.0)
     limit = speed.against_limit("x", 0.05, 0.1, "ms", 9)
     assert limit.ratio == pytest.approx(2.0)
+
+
+def test_parts_measured_again_leave_the_other_rows_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def row(measure: str, ours: float) -> speed.Row:
+        return speed.Row(measure, ours, "limit", 1.0, "ms", 1 / ours, None, 9)
+
+    machine = {"cpu": "one"}
+    monkeypatch.setattr(speed, "conditions", lambda: machine)
+    speed.write_results(tmp_path, [row("a", 0.5), row("b", 0.25)], afresh=True)
+    speed.write_results(tmp_path, [row("a", 0.125)], afresh=False)
+    assert [(one["measure"], one["ours"]) for one in read_rows(tmp_path / "speed.csv")] == [
+        ("a", "0.125"),
+        ("b", "0.25"),
+    ]
+    machine["cpu"] = "another"  # whose figures must not stand beside those of the first
+    speed.write_results(tmp_path, [row("b", 2.0)], afresh=False)
+    assert [one["measure"] for one in read_rows(tmp_path / "speed.csv")] == ["b"]

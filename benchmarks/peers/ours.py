@@ -190,7 +190,7 @@ def one_player(env: str = ENV) -> Callable[[], object]:
 
 
 def bare_loop(env: str = ENV) -> Callable[[], object]:
-    """An episode of `env.step` with one constant action and nothing else, in the env as gymnasium makes it."""
+    """An episode of `env.step` with one constant action and nothing else; the env is gymnasium's own."""
     built: Any = gym.make(env, disable_env_checker=True)
     seed = iter(range(10**9))
     action = np.zeros(built.action_space.shape or (), np.float32)

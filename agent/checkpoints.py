@@ -4,17 +4,17 @@
       000003/ manifest.json   schema, SHA-256 and size of every file, and of the manifest itself
               actor.safetensors   weights and input statistics of the policy
               learner.safetensors all arrays to go on learning
-              state.json          counters, sizes, settings of the policy
+              state.json          counters, sizes, settings of the policy, segments of the replay
 
 A generation is written beside the others, synced, and renamed into place; it is never changed afterwards.
 The newest is the highest number whose manifest verifies.
 """
 
-import hashlib
 import json
 import os
 import shutil
 import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
+from regoal.agent.durable import sha256, sync
 from regoal.agent.policy import Exploration, Policy
+from regoal.agent.replay_files import Segment, listed, read_segments
+from regoal.buffers.episode import Episode
 from regoal.errors import BadInput, TrainingFault
 
 SCHEMA = 2
@@ -62,13 +65,35 @@ class Checkpoint:
             action_high=arrays["action_high"],
         )
 
+    @property
+    def keeps_replay(self) -> bool:
+        """Whether the run's episodes were kept with it."""
+        return bool(self.state.get("replay"))
+
+    def replay(self) -> Iterator[Episode]:
+        """The run's episodes up to this checkpoint, in order; none where they were not kept.
+
+        Raises:
+            BadInput: a file of them is missing or damaged.
+        """
+        return read_segments(self.path.parent.parent, self.state.get("replay", []))
+
     def learner_arrays(self) -> Arrays:
         """All arrays of the learner, as `learner.state_of` gave them."""
         return _finite(self.path / "learner.safetensors")
 
 
-def save_checkpoint(run: Path, policy: Policy, learner: Arrays, counters: dict[str, int]) -> Path:
+def save_checkpoint(
+    run: Path, policy: Policy, learner: Arrays, counters: dict[str, int], replay: Sequence[Segment] = ()
+) -> Path:
     """Write the next generation of a run and drop all but the newest `KEEP`.
+
+    Args:
+        run: the run folder.
+        policy: to act with.
+        learner: to go on learning with.
+        counters: how far the run is.
+        replay: segments of episodes that belong to it, which are on disk already.
 
     Raises:
         TrainingFault: something is not finite; nothing was written, so the last good generation stays.
@@ -81,7 +106,7 @@ def save_checkpoint(run: Path, policy: Policy, learner: Arrays, counters: dict[s
             )
     folder = run / "checkpoints"
     folder.mkdir(exist_ok=True)
-    _sync(run)
+    sync(run)
     number = max(_generations(folder), default=0) + 1
     for left in folder.glob(".stage-*"):  # of a process that was killed while it saved
         shutil.rmtree(left)
@@ -94,6 +119,7 @@ def save_checkpoint(run: Path, policy: Policy, learner: Arrays, counters: dict[s
     state = {
         "schema": SCHEMA,
         "counters": counters,
+        "replay": listed(replay),
         "policy": {
             "n_layers": len(policy.weights),
             "clip": policy.clip,
@@ -107,11 +133,11 @@ def save_checkpoint(run: Path, policy: Policy, learner: Arrays, counters: dict[s
     body = {"schema": SCHEMA, "files": files}
     (stage / "manifest.json").write_text(json.dumps(body | {"sha256": _digest_of(body)}, indent=1))
     for path in stage.iterdir():
-        _sync(path)
-    _sync(stage)
+        sync(path)
+    sync(stage)
     target = folder / f"{number:06d}"
     stage.rename(target)
-    _sync(folder)
+    sync(folder)
     for old in sorted(_generations(folder))[:-KEEP]:
         shutil.rmtree(folder / f"{old:06d}")
     return target
@@ -186,16 +212,8 @@ def _runs_below(run: Path) -> str:
 
 def _digest(path: Path) -> tuple[int, str]:
     data = path.read_bytes()
-    return len(data), hashlib.sha256(data).hexdigest()
+    return len(data), sha256(data)
 
 
 def _digest_of(body: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    return sha256(json.dumps(body, sort_keys=True).encode())

@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 from regoal.errors import BadInput, did_you_mean
 
-MODES = ("scratch", "naive", "warm_start")
 AUTO = -1  # workers: chosen by the cores of the machine
 NORMALISER_MODES = ("freeze", "continue", "refit")
 
@@ -61,7 +60,7 @@ def agent_config(name: str) -> AgentConfig:
 class TrainConfig:
     """Everything a run depends on; what stands in its config.toml.
 
-    Fine-tuning is training that starts from `source`: the modes differ in these values alone.
+    Fine-tuning is training that starts from `source`: the modes differ in the last settings alone.
     """
 
     env: str  # gymnasium id, or module:namespace/Id-v0
@@ -85,30 +84,35 @@ class TrainConfig:
     workers: int = AUTO  # processes that play beside the one that learns, -1 for auto; same numbers for any
     hang_seconds: float = 60.0  # a worker that takes no step for so long is replaced
     profile: bool = False  # say at the end where the time went
-    source: str = ""  # run folder the weights come from
-    mode: str = "scratch"  # scratch, naive, warm_start
-    normaliser: str = "continue"  # of the source: freeze, continue, refit
+    keep_replay: bool = False  # keep the episodes with the checkpoints, to fine-tune from them
+    source: str = ""  # run folder that is started from
+    mode: str = "scratch"  # what the settings below add up to; see modes.py
+    normaliser: str = "continue"  # input statistics of the source: freeze, continue, refit
+    fresh_networks: bool = False  # leave the source's weights and take its replay and statistics alone
+    critic_reset: bool = False  # take the source's actor, and fresh critics
+    critic_warmup_steps: int = 0  # env steps after learning_starts in which the critics alone learn
+    source_share: float = 0.0  # share of each batch that is drawn from the source's replay
+    source_share_steps: int = 0  # env steps over which that share falls linearly to 0; 0: it stays
+    anchor: float = 0.0  # weight of the squared distance to the source's actions in the actor's loss
+    anchor_steps: int = 0  # env steps over which that weight falls linearly to 0; 0: it stays
 
 
 @dataclass(frozen=True)
 class FinetuneConfig:
-    """How a trained agent goes on in a shifted env; all else is taken from the source's settings.
-
-    Modes:
-        naive: keep weights and optimisers, start with an empty buffer, update at once.
-        warm_start: the source policy first fills the buffer for `warmup_steps` without updates, then
-            goes on as naive (WSRL, arXiv 2412.07762).
-    """
+    """How a trained agent goes on in a shifted env; all else is taken from the source's settings."""
 
     out: str  # run folder; must not exist
     shift: str = ""  # the target's
-    mode: str = "warm_start"  # naive, warm_start
+    mode: str = "warm_start"  # a name in modes.MODES; replay_mix=0.3, rlpd=0.5 and anchor=2 give a figure
     relabel: str = "future"
     n_sampled_goal: int = 4
     steps: int = 3_000  # env steps in the target
     seed: int = 0
-    warmup_steps: int = 200  # env steps before the first update (warm_start)
+    warmup_steps: int = 200  # env steps that the policy plays before the first update (warm_start)
+    critic_warmup_steps: int = 0  # env steps after that in which the critics alone learn
+    critic_reset: bool = False  # start with fresh critics
     normaliser: str = "continue"  # freeze, continue, refit
+    keep_replay: bool = False  # keep the episodes with the checkpoints
     eval_interval: int = 500
     eval_episodes: int = 20
     device: str = "cpu"  # that learns

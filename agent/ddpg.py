@@ -5,6 +5,7 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
+from regoal.agent.anchor import Pull
 from regoal.agent.config import DDPGConfig
 from regoal.agent.inputs import NormalisedInput
 from regoal.agent.learner import Info, policy_of
@@ -46,10 +47,12 @@ class DDPG:
         self.actor_optimiser = Adam(config.lr, self.actor)
         self.critic_optimiser = Adam(config.lr, self.critic)
 
-    def update(self, batch: Batch) -> Info:
+    def update(self, batch: Batch, *, actor_learns: bool = True, pull: Pull | None = None) -> Info:
         """One step of critic, actor and targets (Lillicrap 2016, algorithm 1)."""
         x, next_x = self._input.both_ends(batch).chunk(2)  # (n, inputs) each
-        info = self.update_critic(x, next_x, batch) | self.update_actor(x)
+        info = self.update_critic(x, next_x, batch)
+        if actor_learns:
+            info |= self.update_actor(x, pull)
         polyak(self.target_critic, self.critic, self.config.tau)
         polyak(self.target_actor, self.actor, self.config.tau)
         return info
@@ -70,7 +73,7 @@ class DDPG:
         target: Tensor = batch.reward + self.config.gamma * ~batch.terminated * next_q
         return target.clamp(*self.value_bounds)
 
-    def update_actor(self, x: Tensor) -> Info:
+    def update_actor(self, x: Tensor, pull: Pull | None = None) -> Info:
         """Ascend the first critic's value, with an L2 price on actions (Andrychowicz 2017, appendix A)."""
         action = self.actor(x)[0].tanh()
         self.critic.requires_grad_(False)  # its gradients are not wanted here
@@ -78,6 +81,8 @@ class DDPG:
         self.critic.requires_grad_(True)
         square = action.square().mean()
         loss = self.config.action_l2 * square - q.mean()
+        if pull is not None:
+            loss = loss + pull.loss(action)
         descend(self.actor_optimiser, loss, self.actor)
         return {"actor_loss": loss.detach(), "action_square": square.detach()}
 

@@ -79,6 +79,19 @@ def evaluate(
     seed: int,
     tick: Callable[[], object] = lambda: None,
 ) -> Evaluation:
+    """Means over the episodes of `play_outcomes`."""
+    return Evaluation.of(play_outcomes(env, spec, policy, episodes=episodes, seed=seed, tick=tick))
+
+
+def play_outcomes(
+    env: Env,
+    spec: GoalSpec,
+    policy: Policy,
+    *,
+    episodes: int,
+    seed: int,
+    tick: Callable[[], object] = lambda: None,
+) -> list[Outcome]:
     """Play `episodes` without exploration; episode i of a seed is the same one whatever was played before.
 
     Args:
@@ -89,4 +102,4 @@ def evaluate(
         episode = play(env, spec, policy, seed=env_seed(seed, Stream.EVALUATION, index), index=index)
         outcomes.append(Outcome.of(episode))
         tick()
-    return Evaluation.of(outcomes)
+    return outcomes

@@ -1,6 +1,6 @@
 """What training asks of an agent, and the state every agent keeps in checkpoints."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from regoal.agent.anchor import Pull
 from regoal.agent.config import AgentConfig, DDPGConfig, SACConfig
 from regoal.agent.networks import Ensemble
 from regoal.agent.normaliser import Normaliser
@@ -24,13 +25,20 @@ class Learner(Protocol):
     """An agent: its update, the policy it acts with, and its state."""
 
     normaliser: Normaliser
+    actor: Ensemble
 
     def refresh(self) -> None:
         """Take over the normaliser's statistics; called when rows were added to it."""
         ...
 
-    def update(self, batch: Batch) -> Info:
-        """One gradient step; returns the losses, which are read only when a block of updates is done."""
+    def update(self, batch: Batch, *, actor_learns: bool = True, pull: Pull | None = None) -> Info:
+        """One gradient step; returns the losses, which are read only when a block of updates is done.
+
+        Args:
+            batch: transitions.
+            actor_learns: whether the actor is stepped too, or the critics alone.
+            pull: of the actor to a source's actions, if there is one.
+        """
         ...
 
     def policy(self) -> Policy:
@@ -90,17 +98,27 @@ def state_of(learner: Learner) -> Arrays:
     return arrays
 
 
-def load_state(learner: Learner, arrays: Arrays) -> None:
-    """Take over the arrays of `state_of`; the learner must have been built with the same settings."""
+def load_state(learner: Learner, arrays: Arrays, leave_out: Collection[str] = ()) -> None:
+    """Take over the arrays of `state_of`; the learner must have been built with the same settings.
+
+    Args:
+        learner: to load into.
+        arrays: of another one.
+        leave_out: modules and optimisers that stay as they are.
+    """
     prefix = "normaliser."
     learner.normaliser.load_state(
         {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
     )
     for name, module in learner.modules().items():
+        if name in leave_out:
+            continue
         module.load_state_dict(
             {key: torch.from_numpy(arrays[f"{name}.{key}"].copy()) for key in module.state_dict()}
         )
     for name, optimiser in learner.optimisers().items():
+        if name in leave_out:
+            continue
         optimiser.load_state(
             {key: torch.from_numpy(arrays[f"{name}.{key}"].copy()) for key in optimiser.state()}
         )

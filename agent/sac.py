@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from regoal.agent.anchor import Pull
 from regoal.agent.config import SACConfig
 from regoal.agent.inputs import NormalisedInput
 from regoal.agent.learner import Info, policy_of
@@ -62,16 +63,19 @@ class SAC:
         self.actor_optimiser = Adam(config.lr, self.actor, self.temperature)
         self.critic_optimiser = Adam(config.lr, self.critic)
 
-    def update(self, batch: Batch) -> Info:
+    def update(self, batch: Batch, *, actor_learns: bool = True, pull: Pull | None = None) -> Info:
         """One step of critics, actor, temperature and targets (Haarnoja 2018b, algorithm 1)."""
         n = len(batch)
         both = self._input.both_ends(batch)  # (2n, inputs): at t, then at t + 1
         # One pass for both: the actor is the same for the critics' target and for its own step.
-        action, log_prob = self.sample_action(both, tracked=n)
+        mean, log_std = self.distribution(both, tracked=n)
+        action, log_prob = self.sample(mean, log_std)
         x, next_x = both[:n], both[n:]
         target = self.critic_target(next_x, action[n:].detach(), log_prob[n:].detach(), batch)
         info = self.update_critic(x, batch.action, target)
-        info |= self.update_actor_and_alpha(x, action[:n], log_prob[:n])
+        if actor_learns:
+            pulled = pull.loss(mean[:n].tanh()) if pull else None
+            info |= self.update_actor_and_alpha(x, action[:n], log_prob[:n], pulled)
         polyak(self.target_critic, self.critic, self.config.tau)
         return info
 
@@ -93,13 +97,16 @@ class SAC:
         target: Tensor = (batch.reward + discount * next_q).clamp(*self.value_bounds)
         return target - discount * self.temperature.log_alpha.exp() * log_prob
 
-    def update_actor_and_alpha(self, x: Tensor, action: Tensor, log_prob: Tensor) -> Info:
+    def update_actor_and_alpha(
+        self, x: Tensor, action: Tensor, log_prob: Tensor, pulled: Tensor | None = None
+    ) -> Info:
         """Actor: Haarnoja 2018b, eq. 7. Temperature: eq. 18, in its logarithm as the authors' code has it.
 
         Args:
             x: (n, inputs).
             action: (n, action_size), sampled by the actor for x.
             log_prob: (n,) its log-density.
+            pulled: loss of a pull of the mean action to a source's, if there is one.
         """
         self.critic.requires_grad_(False)  # its gradients are not wanted here
         q = self.critic(x, action).squeeze(-1).amin(dim=0)
@@ -107,6 +114,8 @@ class SAC:
         log_alpha = self.temperature.log_alpha
         alpha = log_alpha.detach().exp()
         loss = (alpha * log_prob - q).mean()
+        if pulled is not None:
+            loss = loss + pulled
         surplus = log_prob.detach().mean() + self.target_entropy
         descend(self.actor_optimiser, loss - log_alpha * surplus, self.actor)
         return {
@@ -115,15 +124,18 @@ class SAC:
             "entropy": self.target_entropy - surplus,
         }
 
-    def sample_action(self, x: Tensor, tracked: int | None = None) -> tuple[Tensor, Tensor]:
-        """A reparametrised action (n, action_size) in [-1, 1] and its log-density (n,).
+    def distribution(self, x: Tensor, tracked: int | None = None) -> tuple[Tensor, Tensor]:
+        """Mean and log standard deviation, (n, action_size) each, of the Gaussian before it is squashed.
 
         Args:
             x: (n, inputs).
             tracked: rows, from the first, that a gradient is wanted for; all if not given.
         """
         mean, log_std = self.actor(x, tracked=tracked)[0].chunk(2, dim=-1)
-        log_std = log_std.clamp(*LOG_STD_RANGE)
+        return mean, log_std.clamp(*LOG_STD_RANGE)
+
+    def sample(self, mean: Tensor, log_std: Tensor) -> tuple[Tensor, Tensor]:
+        """A reparametrised action (n, action_size) in [-1, 1] and its log-density (n,)."""
         noise = torch.randn(mean.shape, generator=self._noise).to(mean.device)
         return squash(mean, log_std, noise)
 

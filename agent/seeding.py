@@ -18,6 +18,8 @@ class Stream(IntEnum):
     NETWORKS = 3  # initial weights
     UPDATE = 4  # noise inside updates (SAC)
     EVALUATION = 5  # seeds of evaluation episodes
+    SOURCE_REPLAY = 6  # sampling and relabelling of a source's episodes
+    MIXING = 7  # how many rows of a batch are the source's
 
 
 def sequence(run_seed: int, stream: Stream, episode: int = 0, attempt: int = 0) -> np.random.SeedSequence:

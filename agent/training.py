@@ -17,26 +17,26 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from regoal.agent.anchor import Anchor
 from regoal.agent.checkpoints import save_checkpoint
 from regoal.agent.clock import N_CLOCKS, Clock, timed
 from regoal.agent.config import TrainConfig
+from regoal.agent.experience import Experience
 from regoal.agent.interrupts import EvaluationLeft, Stopped, StopRequest
 from regoal.agent.learner import make_learner, state_of
 from regoal.agent.machine import learning_device, worker_count
+from regoal.agent.modes import faded
 from regoal.agent.normaliser import Normaliser
 from regoal.agent.profile import report as profile_report
 from regoal.agent.progress import Progress
 from regoal.agent.rollouts import Rollouts
-from regoal.agent.run_folder import RunLog, create_run_folder, nearest_folder
-from regoal.agent.seeding import Stream, generator
+from regoal.agent.run_folder import RunLog, create_run_folder
 from regoal.agent.source import load_source
 from regoal.agent.validation import validated
 from regoal.buffers.episode import Episode
-from regoal.buffers.hindsight import HindsightBuffer, buffer_bytes
 from regoal.envs.check import require_contract
 from regoal.envs.goal_spec import GoalSpec
 from regoal.envs.recipe import EnvRecipe
-from regoal.envs.shift import Shift
 from regoal.errors import RunFault, TrainingFault
 
 UPDATE_COLUMNS = {
@@ -91,10 +91,11 @@ def train(config: TrainConfig) -> RunResult:
     """
     config = validated(config)
     torch.set_num_threads(config.threads)
+    recipe = EnvRecipe(config.env, config.shift, config.env_kwargs)
     # One text for one shift, however it was typed: it is what is written down and compared.
-    config = dataclasses.replace(config, shift=str(Shift.parse(config.shift)))
+    config = dataclasses.replace(config, shift=recipe.shift)
     print(f"{config.out}: checking {config.env} ...", file=sys.stderr)
-    spec = require_contract(EnvRecipe(config.env, config.shift, config.env_kwargs))
+    spec = require_contract(recipe)
     try:
         training = Training(config, spec)
         with StopRequest() as stop:
@@ -113,18 +114,12 @@ class Training:
         mode = config.normaliser if config.source else "continue"
         self.normaliser = Normaliser(spec.observation_size, spec.goal_size, mode)
         self.learner = make_learner(config.agent, spec, self.normaliser, config.seed, self.device)
+        self.anchor: Anchor | None = None
         if config.source:
             load_source(self.learner, spec, config)
-        # A run never holds more than it collects.
-        most = config.steps + config.block_episodes * spec.max_episode_steps
-        self.buffer = HindsightBuffer(
-            spec,
-            max(min(config.capacity, most), spec.max_episode_steps),
-            strategy=config.relabel,
-            n_sampled_goal=config.n_sampled_goal,
-            seed=generator(config.seed, Stream.REPLAY),
-            disk=nearest_folder(Path(config.out)) if config.buffer_on_disk else None,
-        )
+            if config.anchor:
+                self.anchor = Anchor(self.learner.actor, self.normaliser, spec.action_size, self.device)
+        self.experience = Experience(config, spec)
         self.env_steps = self.gradient_steps = self.episodes = 0
         self.discarded_steps = 0  # played, but not learned from: their episode was faulty
         self.success = float("nan")
@@ -138,7 +133,7 @@ class Training:
         columns = COLUMNS + UPDATE_COLUMNS[self.config.agent.name] + WALL_COLUMNS
         with self._rollouts() as rollouts:
             self.path = create_run_folder(self.config)
-            self._announce()
+            print(f"{self.path}: {self.experience.description}", file=sys.stderr)
             self._save()  # from now on the folder can be loaded, whatever happens
             with (
                 RunLog(self.path, columns) as self._log,
@@ -174,7 +169,8 @@ class Training:
         config = self.config
         self._began = time.monotonic()
         self._evaluate(rollouts, stop)
-        rollouts.collect(self.learner.policy(), self._next_block())
+        if config.steps:
+            rollouts.collect(self.learner.policy(), self._next_block())
         while self.env_steps < config.steps and not stop.requested:
             before = self.env_steps
             self._add(rollouts.episodes())
@@ -196,7 +192,7 @@ class Training:
     def _add(self, episodes: Iterable[Episode]) -> None:
         for episode in episodes:
             try:
-                self.buffer.add_episode(episode)
+                self.experience.add(episode)
             except RunFault as fault:
                 fault.discarded_steps = len(episode)
                 raise
@@ -213,22 +209,27 @@ class Training:
     def _goals_fed(self, episode: Episode) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
         """Goals as the networks will see them: the real one and, with hindsight, those achieved."""
         desired = np.broadcast_to(episode.desired_goal, (len(episode), self.spec.goal_size))
-        return np.concatenate([desired, episode.achieved_goal[1:]]) if self.buffer.relabels else desired
+        return (
+            np.concatenate([desired, episode.achieved_goal[1:]]) if self.experience.own.relabels else desired
+        )
 
     def _update(self, rollouts: Rollouts) -> None:
         """The updates that the steps collected since the last time have earned."""
-        agent = self.config.agent
+        config, agent = self.config, self.config.agent
         fresh, self._steps_seen = self.env_steps - self._steps_seen, self.env_steps
-        if self.env_steps > self.config.learning_starts:
+        if self.env_steps > config.learning_starts:
             self._updates_owed += fresh * agent.updates_per_step
+        actor_learns = self.env_steps > config.learning_starts + config.critic_warmup_steps
+        weight = faded(config.anchor, self.env_steps, config.anchor_steps)
         infos = []
         while self._updates_owed >= 1:
             self._updates_owed -= 1
             rollouts.poll()
             with timed(self.clocks, Clock.SAMPLING):
-                batch = self.buffer.sample(agent.batch_size, reuse=True).to(self.device)
+                batch = self.experience.sample(agent.batch_size, self.env_steps).to(self.device)
             with timed(self.clocks, Clock.UPDATE):
-                infos.append(self.learner.update(batch))
+                pull = self.anchor.pull(batch, weight) if self.anchor and weight else None
+                infos.append(self.learner.update(batch, actor_learns=actor_learns, pull=pull))
         for info in infos:
             self._note_update({name: float(value) for name, value in info.items()})
 
@@ -297,14 +298,5 @@ class Training:
             "episodes": self.episodes,
             "discarded_steps": self.discarded_steps,
         }
-        save_checkpoint(self.path, self.learner.policy(), state_of(self.learner), counters)
-
-    def _announce(self) -> None:
-        size = buffer_bytes(self.spec, self.buffer.capacity)
-        shown = f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:,.0f} kB"
-        where = "on disk" if self.config.buffer_on_disk else "in memory"
-        print(
-            f"{self.path}: replay buffer of up to {self.buffer.capacity:,} transitions, {shown} "
-            f"when full, {where}",
-            file=sys.stderr,
-        )
+        replay = self.experience.write(self.path)
+        save_checkpoint(self.path, self.learner.policy(), state_of(self.learner), counters, replay)

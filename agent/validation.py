@@ -4,7 +4,8 @@ import dataclasses
 import typing
 from typing import Any
 
-from regoal.agent.config import AUTO, MODES, NORMALISER_MODES, DDPGConfig, SACConfig, TrainConfig
+from regoal.agent.config import AUTO, NORMALISER_MODES, DDPGConfig, SACConfig, TrainConfig
+from regoal.agent.modes import MODES, START
 from regoal.agent.settings import typed
 from regoal.errors import BadInput, did_you_mean
 
@@ -14,10 +15,17 @@ AT_LEAST_ONE = (
     "checkpoint_interval",
     "eval_episodes",
     "eval_interval",
-    "steps",
     "threads",
 )
-AT_LEAST_ZERO = ("seed", "n_sampled_goal", "learning_starts")
+AT_LEAST_ZERO = (
+    "seed",
+    "n_sampled_goal",
+    "learning_starts",
+    "critic_warmup_steps",
+    "source_share_steps",
+    "anchor",
+    "anchor_steps",
+)
 
 
 def validated(config: TrainConfig) -> TrainConfig:
@@ -79,12 +87,33 @@ def _check_start(config: TrainConfig) -> None:
         source = f"with source {config.source!r}" if config.source else "without one"
         got = f"mode {config.mode!r} {source}"
         raise BadInput("mode", "a source for every mode but scratch, and none for scratch", got)
-    if config.steps <= config.learning_starts:
+    _check_source_settings(config)
+    if config.mode == "zero_shot":
+        _require("steps", config.steps, config.steps == 0, "0 for zero_shot, which learns nothing")
+        return
+    _require("steps", config.steps, config.steps >= 1, "1 or more")
+    if config.steps <= config.learning_starts + config.critic_warmup_steps:
         raise BadInput(
             "steps",
-            f"more than the {config.learning_starts} before the first update",
+            f"more than the {config.learning_starts + config.critic_warmup_steps} before the actor's first "
+            "update",
             str(config.steps),
-            "Raise --steps, or lower --warmup-steps (learning_starts).",
+            "Raise --steps, or lower --warmup-steps (learning_starts) or --critic-warmup-steps.",
+        )
+
+
+def _check_source_settings(config: TrainConfig) -> None:
+    """Settings that ask something of a source, or that contradict each other."""
+    _require("source_share", config.source_share, 0 <= config.source_share < 1, "in [0, 1)")
+    asked = [name for name in START if name != "learning_starts" and getattr(config, name)]
+    if asked and not config.source:
+        raise BadInput(asked[0], "a source to start from", "none", "Fine-tune a run: regoal finetune RUN.")
+    of_weights = [name for name in ("critic_reset", "critic_warmup_steps", "anchor") if name in asked]
+    if config.fresh_networks and of_weights:
+        raise BadInput(of_weights[0], "the source's weights", "fresh_networks", "Leave one of the two out.")
+    if config.fresh_networks and not config.source_share:
+        raise BadInput(
+            "source_share", "more than 0 with fresh_networks", "0", "From scratch is the mode for that."
         )
 
 

@@ -7,7 +7,6 @@ Every arm has the same seeds; fine-tuning arms of a seed start from the same sou
 
 import argparse
 import csv
-import dataclasses
 import sys
 import time
 from pathlib import Path
@@ -21,8 +20,9 @@ from regoal.agent.machine import cores
 from regoal.agent.training import train
 from regoal.benchmarks.before_after import show_before_after
 from regoal.benchmarks.curves import Curve, draw_curves, read_curve
-from regoal.benchmarks.parallel import next_free, run_all
-from regoal.benchmarks.statistics import bootstrap_interval, steps_to
+from regoal.benchmarks.measures import steps_to
+from regoal.benchmarks.parallel import all_results, next_free
+from regoal.benchmarks.statistics import bootstrap_interval
 from regoal.benchmarks.tables import read_rows
 
 ENV = "FetchReach-v4"
@@ -103,11 +103,12 @@ def source_config(out: Path, seed: int) -> TrainConfig:
 def arm_config(out: Path, arm: str, seed: int) -> TrainConfig:
     """One arm of one seed; all that differs between arms is where it starts and how it relabels."""
     _, from_source, relabel = ARMS[arm]
-    finetuning = resolve(
+    return resolve(
         out / "source" / f"seed-{seed}",
         FinetuneConfig(
             out=str(run_path(out, arm, seed)),
             shift=SHIFT,
+            mode="warm_start" if from_source else "scratch",
             relabel=relabel,
             steps=TARGET_STEPS,
             seed=seed,
@@ -115,9 +116,6 @@ def arm_config(out: Path, arm: str, seed: int) -> TrainConfig:
             eval_episodes=EVAL_EPISODES,
         ),
     )
-    if from_source:
-        return finetuning
-    return dataclasses.replace(finetuning, source="", mode="scratch", learning_starts=0)
 
 
 def run_path(out: Path, arm: str, seed: int) -> Path:
@@ -127,9 +125,7 @@ def run_path(out: Path, arm: str, seed: int) -> Path:
 
 def run_or_stop(configs: list[TrainConfig], jobs: int) -> None:
     """Train all; the first failure ends the demo."""
-    for result in run_all(train, configs, jobs, label=lambda config: config.out):
-        if isinstance(result, BaseException):
-            raise result
+    all_results(train, configs, jobs, label=lambda config: config.out)
 
 
 def make_table(curves: dict[str, Curve]) -> str:

@@ -62,6 +62,22 @@ def run_all(
     return results
 
 
+def all_results(
+    function: Callable[[Item], Result], items: Sequence[Item], jobs: int, label: Callable[[Item], str] = str
+) -> list[Result]:
+    """As `run_all`, where every call must succeed.
+
+    Raises:
+        BaseException: that of the first call that did not, when all have ended.
+    """
+    results: list[Result] = []
+    for result in run_all(function, items, jobs, label):
+        if isinstance(result, BaseException):
+            raise result
+        results.append(result)
+    return results
+
+
 def next_free(path: Path) -> Path:
     """The path, or path-2, path-3 ... where it exists: runs are never overwritten."""
     candidate, number = path, 1

@@ -7,10 +7,11 @@ if TYPE_CHECKING:
     from regoal.buffers.batch import Batch
     from regoal.buffers.episode import Episode
     from regoal.buffers.hindsight import HindsightBuffer
+    from regoal.buffers.mixed import MixedReplay
 
-_HOME = {"Batch": "batch", "Episode": "episode", "HindsightBuffer": "hindsight"}
+_HOME = {"Batch": "batch", "Episode": "episode", "HindsightBuffer": "hindsight", "MixedReplay": "mixed"}
 
-__all__ = ["Batch", "Episode", "HindsightBuffer"]
+__all__ = ["Batch", "Episode", "HindsightBuffer", "MixedReplay"]
 
 
 def __getattr__(name: str) -> Any:

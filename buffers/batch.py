@@ -1,8 +1,11 @@
 """A batch of transitions, as an agent's update takes it."""
 
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -12,11 +15,13 @@ class Batch:
 
     Attributes:
         observation, next_observation: (n, observation_size) float32.
-        desired_goal: (n, goal_size) float32, relabelled in the first `n_relabelled` rows.
+        desired_goal: (n, goal_size) float32, hindsight or real.
         action: (n, action_size) float32 in [-1, 1].
         reward: (n,) float32, for `desired_goal`.
         terminated: (n,) bool, for `desired_goal`. Truncation is not termination: bootstrap through it.
-        n_relabelled: how many rows, from the first, carry a hindsight goal.
+        n_relabelled: how many rows carry a hindsight goal: the first ones; in a mixed batch the first
+            ones of each domain.
+        n_source: how many rows, from the first, come from the source domain (`MixedReplay`).
     """
 
     observation: Tensor
@@ -26,6 +31,7 @@ class Batch:
     reward: Tensor
     terminated: Tensor
     n_relabelled: int
+    n_source: int = 0
 
     def __len__(self) -> int:
         return len(self.action)
@@ -45,15 +51,33 @@ class Batch:
         )
 
 
+@dataclass(frozen=True)
+class BatchRows:
+    """Consecutive rows of a `BatchMemory` for a buffer to fill: numpy views of its tensors.
+
+    Attributes:
+        ends: (n, 2, observation_size + goal_size + action_size) rows at t and at t + 1, as they are stored.
+        next_achieved_goal: (n, goal_size), a view of `ends`.
+        desired_goal: (n, goal_size).
+        reward: (n,).
+        terminated: (n,).
+    """
+
+    ends: NDArray[np.float32]
+    next_achieved_goal: NDArray[np.float32]
+    desired_goal: NDArray[np.float32]
+    reward: NDArray[np.float32]
+    terminated: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.reward)
+
+
 class BatchMemory:
     """Memory for n transitions that a buffer writes and an update reads, without a copy in between.
 
     Attributes:
-        ends: (n, 2, observation_size + goal_size + action_size) rows at t and at t + 1, as they are stored.
-        desired_goal: (n, goal_size).
-        reward: (n,).
-        terminated: (n,).
-    All are numpy views of the tensors in `batch`.
+        whole: all rows.
     """
 
     def __init__(self, n: int, observation_size: int, goal_size: int, action_size: int) -> None:
@@ -61,9 +85,8 @@ class BatchMemory:
         ends = torch.empty(n, 2, size)
         desired_goal, reward = torch.empty(n, goal_size), torch.empty(n)
         terminated = torch.empty(n, dtype=torch.bool)
-        self.ends, self.desired_goal = ends.numpy(), desired_goal.numpy()
-        self.reward, self.terminated = reward.numpy(), terminated.numpy()
-        self.next_achieved_goal = self.ends[:, 1, observation_size : observation_size + goal_size]
+        self._achieved = slice(observation_size, observation_size + goal_size)
+        self.whole = self._rows(ends.numpy(), desired_goal.numpy(), reward.numpy(), terminated.numpy())
         self._tensors = {
             "observation": ends[:, 0, :observation_size],
             "next_observation": ends[:, 1, :observation_size],
@@ -73,6 +96,44 @@ class BatchMemory:
             "terminated": terminated,
         }
 
-    def batch(self, n_relabelled: int) -> Batch:
+    def part(self, rows: slice) -> BatchRows:
+        """Some of the rows."""
+        whole = self.whole
+        return self._rows(
+            whole.ends[rows], whole.desired_goal[rows], whole.reward[rows], whole.terminated[rows]
+        )
+
+    def batch(self, n_relabelled: int, n_source: int = 0) -> Batch:
         """What was written, as a batch."""
-        return Batch(**self._tensors, n_relabelled=n_relabelled)
+        return Batch(**self._tensors, n_relabelled=n_relabelled, n_source=n_source)
+
+    def _rows(self, ends: Any, desired_goal: Any, reward: Any, terminated: Any) -> BatchRows:
+        return BatchRows(ends, ends[:, 1, self._achieved], desired_goal, reward, terminated)
+
+
+class Sizes(Protocol):
+    """What a batch's memory must know of a goal spec."""
+
+    @property
+    def observation_size(self) -> int: ...
+    @property
+    def goal_size(self) -> int: ...
+    @property
+    def action_size(self) -> int: ...
+
+
+class ReusedMemory:
+    """Hands out memory for batches: the same again and again to whoever says that it may be."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        self._sizes = sizes.observation_size, sizes.goal_size, sizes.action_size
+        self._reused: BatchMemory | None = None
+
+    def of(self, batch_size: int, reuse: bool) -> BatchMemory:
+        """Memory for so many transitions; with `reuse` that of the last such batch."""
+        if reuse and self._reused is not None and len(self._reused.whole) == batch_size:
+            return self._reused
+        memory = BatchMemory(batch_size, *self._sizes)
+        if reuse:
+            self._reused = memory
+        return memory

@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from regoal.buffers.batch import Batch, BatchMemory
+from regoal.buffers.batch import Batch, BatchRows, ReusedMemory
 from regoal.buffers.episode import Array, Episode
 from regoal.buffers.storage import EpisodeStorage, Ints, Transitions, bytes_needed
 from regoal.buffers.strategies import STRATEGIES, Strategy, strategy_named
@@ -86,7 +86,7 @@ class HindsightBuffer:
             goal_spec.action_size,
             disk,
         )
-        self._reused: BatchMemory | None = None
+        self._memory = ReusedMemory(goal_spec)
 
     def __len__(self) -> int:
         """Transitions held."""
@@ -102,15 +102,20 @@ class HindsightBuffer:
         """Whether any goal is replaced at all."""
         return self._share > 0
 
-    def add_episode(self, episode: Episode) -> None:
+    def add_episode(self, episode: Episode, *, foreign: bool = False) -> None:
         """Store a finished episode.
+
+        Args:
+            episode: what happened.
+            foreign: it was played in another env, whose rewards and terminations do not matter here.
 
         Raises:
             EnvFault: a reward or a termination is not what the env's own functions say of the goals.
             BadInput: shapes do not fit, or the episode is longer than the env's time limit.
         """
         self._check_shapes(episode)
-        self._verify(episode)
+        if not foreign:
+            self._verify(episode)
         self._storage.add(episode)
 
     def sample(self, batch_size: int, *, reuse: bool = False) -> Batch:
@@ -120,30 +125,25 @@ class HindsightBuffer:
             batch_size: how many.
             reuse: write into the memory of the last such batch, which must no longer be needed.
         """
-        storage, rng = self._storage, self._rng
-        at = storage.draw(batch_size, rng)
-        memory = self._memory(batch_size, reuse)
+        memory = self._memory.of(batch_size, reuse)
+        return memory.batch(self.fill(memory.whole))
+
+    def fill(self, rows: BatchRows) -> int:
+        """Write as many transitions as there are rows; returns how many, from the first, are relabelled."""
+        storage, rng, n = self._storage, self._rng, len(rows)
+        at = storage.draw(n, rng)
         row = at.first_row + at.t
         # "clip" is numpy's only mode that writes into `out` without a copy; all rows are in range.
-        storage.rows.take(row[:, None] + BOTH_ENDS, axis=0, out=memory.ends, mode="clip")
-        storage.desired_goal.take(at.episode, axis=0, out=memory.desired_goal, mode="clip")
+        storage.rows.take(row[:, None] + BOTH_ENDS, axis=0, out=rows.ends, mode="clip")
+        storage.desired_goal.take(at.episode, axis=0, out=rows.desired_goal, mode="clip")
         # Rounded at random, so that the share is k / (k + 1) for every batch size.
-        n_relabelled = int(batch_size * self._share + rng.random()) if self.relabels else 0
+        n_relabelled = int(n * self._share + rng.random()) if self.relabels else 0
         if n_relabelled:
             goal_rows = self._goal_rows(at.head(n_relabelled))
-            memory.desired_goal[:n_relabelled] = storage.achieved_goal[goal_rows]
-        memory.reward[:] = self.goal_spec.reward(memory.next_achieved_goal, memory.desired_goal)
-        memory.terminated[:] = self.goal_spec.terminated(memory.next_achieved_goal, memory.desired_goal)
-        return memory.batch(n_relabelled)
-
-    def _memory(self, batch_size: int, reuse: bool) -> BatchMemory:
-        spec = self.goal_spec
-        if reuse and self._reused is not None and len(self._reused.reward) == batch_size:
-            return self._reused
-        memory = BatchMemory(batch_size, spec.observation_size, spec.goal_size, spec.action_size)
-        if reuse:
-            self._reused = memory
-        return memory
+            rows.desired_goal[:n_relabelled] = storage.achieved_goal[goal_rows]
+        rows.reward[:] = self.goal_spec.reward(rows.next_achieved_goal, rows.desired_goal)
+        rows.terminated[:] = self.goal_spec.terminated(rows.next_achieved_goal, rows.desired_goal)
+        return n_relabelled
 
     def _goal_rows(self, at: Transitions) -> Ints:
         assert self._strategy is not None

@@ -7,10 +7,19 @@ if TYPE_CHECKING:
     from regoal.envs.goal_spec import GoalSpec
     from regoal.envs.recipe import EnvRecipe, make
     from regoal.envs.shift import Shift
+    from regoal.envs.shift_effect import Effect
+    from regoal.envs.shift_registration import register_shift
 
-_HOME = {"GoalSpec": "goal_spec", "EnvRecipe": "recipe", "make": "recipe", "Shift": "shift"}
+_HOME = {
+    "Effect": "shift_effect",
+    "EnvRecipe": "recipe",
+    "GoalSpec": "goal_spec",
+    "Shift": "shift",
+    "make": "recipe",
+    "register_shift": "shift_registration",
+}
 
-__all__ = ["EnvRecipe", "GoalSpec", "Shift", "make"]
+__all__ = ["Effect", "EnvRecipe", "GoalSpec", "Shift", "make", "register_shift"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Shifts of what the robot does with an action: gain, rotation, delay.
+"""Shifts of what the robot does with an action: gain, rotation, bias, noise, delay.
 
 They act one after the other in the canonical order; the wrapper clips what comes out to the action box.
 """
@@ -49,7 +49,7 @@ class ActionGain(Effect):
         super().__init__(env)
         self._centre = action_centre(env)
 
-    def act(self, action: Array) -> Array:
+    def act(self, action: Array, noise: np.random.Generator) -> Array:
         return self._centre + self.value * (action - self._centre)
 
 
@@ -69,10 +69,24 @@ class ActionRotation(Effect):
         cos, sin = np.cos(np.deg2rad(value)), np.sin(np.deg2rad(value))
         self._turn = np.array([[cos, -sin], [sin, cos]])
 
-    def act(self, action: Array) -> Array:
+    def act(self, action: Array, noise: np.random.Generator) -> Array:
         turned = action.copy()
         turned[self._xy] = self._turn @ action[self._xy]
         return turned
+
+
+class ActionBias(Effect):
+    """Add the same offset to every component of the action: a zero that is set wrongly."""
+
+    def act(self, action: Array, noise: np.random.Generator) -> Array:
+        return action + self.value
+
+
+class ActionNoise(Effect):
+    """Add Gaussian noise to every component of the action, drawn anew at every step."""
+
+    def act(self, action: Array, noise: np.random.Generator) -> Array:
+        return action + self.value * noise.standard_normal(action.shape)
 
 
 class ActionDelay(Effect):
@@ -87,6 +101,6 @@ class ActionDelay(Effect):
         super().begin(value)
         self._waiting = deque([self._centre] * int(value))
 
-    def act(self, action: Array) -> Array:
+    def act(self, action: Array, noise: np.random.Generator) -> Array:
         self._waiting.append(action)
         return self._waiting.popleft()

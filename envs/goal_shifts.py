@@ -1,14 +1,14 @@
-"""Shifts of where goals lie."""
+"""Shifts of where goals lie and of how near counts as reached."""
 
 from __future__ import annotations
 
-import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regoal.envs.shift_effect import Array, Effect, Observation
-from regoal.envs.shift_scenes import model_of, object_body, scene_of
+from regoal.envs.shift_effect import Array, Effect, Observation, ScaledAttribute, nominal_attribute
+from regoal.envs.shift_scenes import room_on_table, room_within_walls, scene_of
 
 if TYPE_CHECKING:
     from regoal.envs.recipe import Env
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 # A proportional controller brings the FetchReach gripper to every corner and edge of the goal box made
 # twice as wide (18 of 18), but to 17 at 2.25 times, 14 at 2.5 and 12 at 3: farther goals are out of reach.
 GREATEST_REGION = 2.0
-POINT_REACH_WALL = 1.5  # [m] PointReach stops its point there
 
 
 def why_no_goal_region(env: Env) -> str | None:
@@ -27,30 +26,38 @@ def why_no_goal_region(env: Env) -> str | None:
     return None if scene.label in ("Fetch", "PointReach") else f"its goals are {scene.goals}, not a box"
 
 
+def why_no_reward_threshold(env: Env) -> str | None:
+    """Why the threshold of the reward cannot be shifted here; None where it can."""
+    scene = scene_of(env)
+    if scene is None:
+        return "how it tells that a goal is reached is not known for this env"
+    if scene.label == "HandManipulate":
+        return "it has two thresholds, one of position and one of rotation"
+    return (
+        None if scene.label in ("Fetch", "HandReach", "PointReach") else "its threshold is fixed in its code"
+    )
+
+
 def greatest_goal_region(env: Env) -> float:
     """The largest factor at which every goal can still be reached in this env.
 
-    Objects must stay on the table, the point of PointReach within its walls, the gripper in reach. It is
-    rounded down to two places, so that the figure in a message is one that works.
+    Objects must stay on the table, the point of PointReach within its walls, the gripper in reach.
     """
     unwrapped: Any = env.unwrapped
-    body = object_body(env)
-    if body is not None:
-        model = model_of(env)
-        table = model.body("table0")
-        half = model.geom_size[int(table.geomadr[0])][:2]
-        room = half - np.abs(_goal_centre(unwrapped) - table.pos[:2])
-        return min(GREATEST_REGION, _two_places(room.min() / unwrapped.target_range))
     scene = scene_of(env)
     if scene is not None and scene.label == "PointReach":
-        return min(GREATEST_REGION, _two_places(POINT_REACH_WALL / unwrapped.goal_range))
+        return min(GREATEST_REGION, room_within_walls(nominal_attribute(env, "goal_range")))
+    if unwrapped.has_object:
+        return min(GREATEST_REGION, room_on_table(env, _goal_centre(unwrapped), unwrapped.target_range))
     return GREATEST_REGION
 
 
 def goal_region(env: Env) -> Effect:
     """The effect that fits the env."""
     scene = scene_of(env)
-    return PointGoalRegion(env) if scene and scene.label == "PointReach" else FetchGoalRegion(env)
+    if scene is not None and scene.label == "PointReach":
+        return ScaledAttribute(env, "goal_range")
+    return FetchGoalRegion(env)
 
 
 class FetchGoalRegion(Effect):
@@ -70,18 +77,8 @@ class FetchGoalRegion(Effect):
         return {**observation, "desired_goal": goal.astype(dtype)}
 
 
-class PointGoalRegion(Effect):
-    """Scale the half-width that PointReach draws goals from."""
-
-    def __init__(self, env: Env) -> None:
-        super().__init__(env)
-        unwrapped: Any = env.unwrapped
-        self._nominal = float(unwrapped.goal_range)
-
-    def begin(self, value: float) -> None:
-        super().begin(value)
-        unwrapped: Any = self.env.unwrapped
-        unwrapped.goal_range = self._nominal * value
+# Reward, success and termination all read it, so they stay one.
+reward_threshold = partial(ScaledAttribute, attribute="distance_threshold")
 
 
 def _goal_centre(unwrapped: Any) -> Array:
@@ -89,7 +86,3 @@ def _goal_centre(unwrapped: Any) -> Array:
     offset = np.broadcast_to(unwrapped.target_offset, (3,)) if unwrapped.has_object else np.zeros(3)
     centre: Array = unwrapped.initial_gripper_xpos[:2] + offset[:2]
     return centre
-
-
-def _two_places(value: float) -> float:
-    return math.floor(float(value) * 100) / 100

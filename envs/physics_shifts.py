@@ -1,4 +1,4 @@
-"""Shifts of MuJoCo's physics: friction, mass of the object, gravity.
+"""Shifts of MuJoCo's physics: friction, mass of the object, gravity, damping of the joints.
 
 `mj_resetData` leaves the model as it is, so a change made before a reset holds for the episode. Values
 are always applied to the nominal figures saved at construction: nothing accumulates over episodes.
@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regoal.envs.shift_effect import Effect
+from regoal.envs.shift_effect import Effect, nominal
 from regoal.envs.shift_scenes import has_mujoco_model, model_of, object_body, scene_of
 
 if TYPE_CHECKING:
     from regoal.envs.recipe import Env
+
+_SLIDE, _HINGE = 2, 3  # mjtJoint
 
 
 def why_no_friction(env: Env) -> str | None:
@@ -37,6 +39,14 @@ def why_no_gravity(env: Env) -> str | None:
     return None if has_mujoco_model(env) else "it is not simulated by MuJoCo"
 
 
+def why_no_joint_damping(env: Env) -> str | None:
+    """Why the damping of the joints cannot be shifted here; None where it can."""
+    scene = scene_of(env)
+    if scene is None:
+        return "which joints are the robot's is not known for this env"
+    return None if has_mujoco_model(env) else "it has no joints"
+
+
 class Friction(Effect):
     """Scale the friction of what slides and of what it slides on.
 
@@ -52,7 +62,7 @@ class Friction(Effect):
         super().__init__(env)
         self._model: Any = model_of(env)
         self._geoms = _sliding_geoms(env, self._model)
-        self._nominal = self._model.geom_friction[self._geoms].copy()
+        self._nominal = nominal(env, "geom_friction", self._model.geom_friction[self._geoms].copy())
 
     def begin(self, value: float) -> None:
         super().begin(value)
@@ -76,9 +86,9 @@ class ObjectMass(Effect):
         super().__init__(env)
         self._model: Any = model_of(env)
         self._body = int(self._model.body(object_body(env)).id)
-        self._mass = float(self._model.body_mass[self._body])
-        self._inertia = self._model.body_inertia[self._body].copy()
-        self._applied = 1.0
+        self._mass = nominal(env, "object_mass", float(self._model.body_mass[self._body]))
+        self._inertia = nominal(env, "object_inertia", self._model.body_inertia[self._body].copy())
+        self._applied = float(self._model.body_mass[self._body]) / self._mass
 
     def begin(self, value: float) -> None:
         super().begin(value)
@@ -100,8 +110,28 @@ class Gravity(Effect):
     def __init__(self, env: Env) -> None:
         super().__init__(env)
         self._model: Any = model_of(env)
-        self._nominal = np.array(self._model.opt.gravity)
+        self._nominal = nominal(env, "gravity", np.array(self._model.opt.gravity))
 
     def begin(self, value: float) -> None:
         super().begin(value)
         self._model.opt.gravity[:] = self._nominal * value
+
+
+class JointDamping(Effect):
+    """Scale the damping of the robot's joints: a robot that is slower to move and sooner at rest.
+
+    Hinges only: what else moves on joints is the base of the Fetch robot, held in place by a damping of
+    1e11, its fingers, and free objects. The point of PointMaze has slides and nothing else.
+    """
+
+    def __init__(self, env: Env) -> None:
+        super().__init__(env)
+        self._model: Any = model_of(env)
+        scene = scene_of(env)
+        kind = _SLIDE if scene is not None and scene.label == "PointMaze" else _HINGE
+        self._dofs = self._model.jnt_dofadr[self._model.jnt_type == kind]
+        self._nominal = nominal(env, "dof_damping", self._model.dof_damping[self._dofs].copy())
+
+    def begin(self, value: float) -> None:
+        super().begin(value)
+        self._model.dof_damping[self._dofs] = self._nominal * value

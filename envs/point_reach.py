@@ -33,7 +33,8 @@ class PointReach(gym.Env[dict[str, Any], NDArray[np.float32]]):
         self.terminate_on_success = terminate_on_success
         self.distance_threshold = distance_threshold
         self.render_mode = render_mode
-        self.goal_range = 1.0  # goals are drawn from [-goal_range, goal_range]^2
+        self.start_range = 1.0  # positions at the start are drawn from [-start_range, start_range]^2
+        self.goal_range = 1.0  # and goals from [-goal_range, goal_range]^2
         plane = gym.spaces.Box(-np.inf, np.inf, (2,), np.float64)
         self.observation_space = gym.spaces.Dict(
             observation=gym.spaces.Box(-np.inf, np.inf, (4,), np.float64),
@@ -49,7 +50,7 @@ class PointReach(gym.Env[dict[str, Any], NDArray[np.float32]]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Floats], dict[str, Any]]:
         super().reset(seed=seed)
-        self._position = self.np_random.uniform(-1.0, 1.0, 2)
+        self._position = self.np_random.uniform(-self.start_range, self.start_range, 2)
         self._velocity = np.zeros(2)
         self._goal = self.np_random.uniform(-self.goal_range, self.goal_range, 2)
         return self._observe(), {"is_success": self._is_near(self._position)}

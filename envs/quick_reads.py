@@ -48,7 +48,8 @@ class QuickReads:
 def read_quickly(env: Env) -> None:
     """Let the env read its joints in one go, if it is one that would look them up by name."""
     unwrapped: Any = env.unwrapped
-    utils, names = getattr(unwrapped, "_utils", None), getattr(unwrapped, "_model_names", None)
+    utils: Any = getattr(unwrapped, "_utils", None)
+    names: Any = getattr(unwrapped, "_model_names", None)
     if not (has_mujoco_model(env) and hasattr(utils, "robot_get_obs") and hasattr(names, "joint_names")):
         return
     robot = [name for name in names.joint_names if name.startswith("robot")]

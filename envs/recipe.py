@@ -12,6 +12,7 @@ import gymnasium as gym
 
 from regoal.envs.quick_reads import read_quickly
 from regoal.envs.shift import Shift
+from regoal.envs.user_module import import_user_module
 from regoal.errors import BadInput, did_you_mean
 
 ALWAYS_REGISTERED = ("regoal", "gymnasium", "gymnasium_robotics")  # packages whose envs any process knows
@@ -26,13 +27,20 @@ class EnvRecipe:
     Attributes:
         env_id: a gymnasium id, `FetchReach-v4`, or `module:namespace/Id-v0` for an env that `module`
             registers when it is imported.
-        shift: canonical text of a `Shift`; empty for the env as it comes.
+        shift: text of a `Shift`, which becomes the canonical one with figures for levels; empty for the env
+            as it comes.
         kwargs: keyword arguments for `gymnasium.make`.
+
+    Raises:
+        BadInput: the shift is unknown, or a level of it is not offered in this env.
     """
 
     env_id: str
     shift: str = ""
     kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shift", str(Shift.parse(self.shift).resolved(self.env_id)))
 
     def build(self, render_mode: str | None = None) -> Env:
         """Build the env.
@@ -65,7 +73,9 @@ class EnvRecipe:
 
 
 def buildable_elsewhere(recipe: EnvRecipe) -> bool:
-    """Whether another process, which has not run the user's script, knows the env by its id."""
+    """Whether another process, which has not run the user's script, knows the env and its shift by name."""
+    if any(term.record.module in ("__main__", "__mp_main__") for term in Shift.parse(recipe.shift).terms):
+        return False
     module = recipe.env_id.rpartition(":")[0]
     if module:
         return module != "__main__"
@@ -83,15 +93,15 @@ def make(
 
     Args:
         env_id: a gymnasium id or `module:namespace/Id-v0`.
-        shift: for example `"friction=0.1,action_delay=2"`; `None` for the env as it comes.
+        shift: for example `"friction=0.1,action_delay=2"` or `"friction=hard"`; `None` for the env as it
+            comes.
         render_mode: `"rgb_array"` to render frames.
         kwargs: passed on to `gymnasium.make`.
 
     Raises:
         BadInput: unknown id, or a shift that is unknown or does not apply to this env.
     """
-    text = str(Shift.parse(shift)) if isinstance(shift, str) else str(shift or "")
-    return EnvRecipe(env_id, text, kwargs).build(render_mode)
+    return EnvRecipe(env_id, str(shift or ""), kwargs).build(render_mode)
 
 
 def register() -> None:
@@ -109,15 +119,7 @@ def _register(env_id: str) -> None:
     register()
     module, _, name = env_id.rpartition(":")
     if module:
-        try:
-            importlib.import_module(module)
-        except ImportError as error:
-            raise BadInput(
-                env_id,
-                f"a module {module!r} that can be imported",
-                f"{type(error).__name__}: {error}",
-                "Run from the folder that holds it, or install it.",
-            ) from error
+        import_user_module(module, env_id)
     elif name not in gym.registry:
         # It prints notices about envs nobody asked for.
         with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):

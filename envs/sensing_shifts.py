@@ -1,19 +1,24 @@
-"""Shifts of what the agent is shown; success and rewards stay on the true state."""
+"""Shifts of what the agent is shown; success and rewards stay on the true state.
+
+Only `observation` is touched. The achieved and the desired goal stay true: success and hindsight are
+judged on what happened.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import deque
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regoal.envs.shift_effect import Effect, Observation
+from regoal.envs.shift_effect import Array, Effect, Observation
 
 if TYPE_CHECKING:
     from regoal.envs.recipe import Env
 
 
-def why_no_observation_noise(env: Env) -> str | None:
-    """Why the observation cannot be made noisy here; None where it can."""
+def why_no_sensing_shift(env: Env) -> str | None:
+    """Why what is sensed cannot be shifted here; None where it can."""
     from gymnasium.spaces import Box, Dict  # here, because reading the text of a shift needs no gymnasium
 
     space = env.observation_space
@@ -25,24 +30,39 @@ def why_no_observation_noise(env: Env) -> str | None:
     return None
 
 
+class ObservationBias(Effect):
+    """Add the same offset to every component of the observation: a sensor that is off."""
+
+    def sense(self, observation: Observation, noise: np.random.Generator) -> Observation:
+        return _read_as(self.env, observation, observation["observation"] + self.value)
+
+
 class ObservationNoise(Effect):
-    """Add Gaussian noise to `observation` alone, drawn anew at every reset and step.
-
-    The achieved and the desired goal stay true: success and hindsight are judged on what happened. A
-    bounded observation is clipped to its bounds, as a sensor saturates.
-    """
-
-    def __init__(self, env: Env) -> None:
-        super().__init__(env)
-        from gymnasium.spaces import Box, Dict
-
-        space = env.observation_space
-        assert isinstance(space, Dict)
-        box = space.spaces["observation"]
-        assert isinstance(box, Box)
-        self._low, self._high = box.low, box.high
+    """Add Gaussian noise to the observation, drawn anew at every reset and step."""
 
     def sense(self, observation: Observation, noise: np.random.Generator) -> Observation:
         true = np.asarray(observation["observation"])
-        noisy = true + self.value * noise.standard_normal(true.shape)
-        return {**observation, "observation": np.clip(noisy, self._low, self._high).astype(true.dtype)}
+        return _read_as(self.env, observation, true + self.value * noise.standard_normal(true.shape))
+
+
+def _read_as(env: Env, observation: Observation, reading: Array) -> Observation:
+    """The observation with another reading; within declared bounds, as a sensor saturates."""
+    space: Any = env.observation_space
+    box = space.spaces["observation"]
+    dtype = np.asarray(observation["observation"]).dtype
+    return {**observation, "observation": np.clip(reading, box.low, box.high).astype(dtype)}
+
+
+class ObservationDelay(Effect):
+    """Show the reading of `value` steps ago, and the first one of the episode until there is one.
+
+    It comes after bias and noise: a reading keeps those it was taken with.
+    """
+
+    def begin(self, value: float) -> None:
+        super().begin(value)
+        self._readings: deque[Array] = deque(maxlen=int(value) + 1)
+
+    def sense(self, observation: Observation, noise: np.random.Generator) -> Observation:
+        self._readings.append(np.array(observation["observation"]))
+        return {**observation, "observation": self._readings[0].copy()}

@@ -3,18 +3,20 @@
     >>> str(Shift.parse("action_rotation=45, friction=0.10"))
     'friction=0.1,action_rotation=45'
 
-A value is a figure (`0.5`), a range (`0.5..2`: drawn uniformly for each episode) or a list (`0.5/1/2`: one
-of them chosen for each episode). Whatever order was typed, terms stand in the order in which they are
-applied: physics, goal, sensing, then the action; what reaches the env is clipped to the action box.
+A value is a figure (`0.5`), a range (`0.5..2`: drawn uniformly for each episode), a list (`0.5/1/2`: one of
+them chosen for each episode) or a level (`mild`, `medium`, `hard`: a figure that depends on the env, see
+`shift_levels`). Whatever order was typed, terms stand in the order in which they are applied: physics,
+start, goal, sensing, then the action; what reaches the env is clipped to the action box.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from regoal.envs.shift_families import FAMILIES, ORDER, Family
+from regoal.envs.shift_families import FAMILIES, find_family, place
+from regoal.envs.shift_family import COMBINED, LEVEL_NAMES, STAGES, Family, number_text
+from regoal.envs.shift_levels import combination, levels, why_no_levels
 from regoal.errors import BadInput, did_you_mean
 
 if TYPE_CHECKING:
@@ -28,49 +30,67 @@ class Term:
     """One family and its value.
 
     Attributes:
-        family: a name in `shift_families.FAMILIES`.
+        family: a name in `shift_families.FAMILIES`, `module:name` for one that a module of the user's
+            registers, or `combined`.
         values: one figure; or the two ends of a range; or the figures of a list, kept sorted. In the
-            family's unit.
+            family's unit. Empty where a level stands instead.
         is_range: whether `values` are the ends of a range.
+        level: mild, medium or hard, until the env is known; else empty.
 
     Raises:
         BadInput: the family is unknown, or a value is not one that it takes.
     """
 
     family: str
-    values: tuple[float, ...]
+    values: tuple[float, ...] = ()
     is_range: bool = False
+    level: str = ""
 
     def __post_init__(self) -> None:
         where = f"shift {self.family!r}"
-        if self.family not in FAMILIES:
-            raise BadInput("shift", "a known family", repr(self.family), did_you_mean(self.family, FAMILIES))
+        if self.family == COMBINED:
+            if self.level not in LEVEL_NAMES or self.values:
+                got = self._values_text() or repr(self.level)
+                fix = "It stands for several families: for figures of your own, name those."
+                raise BadInput(where, "a level: mild, medium or hard", got, fix)
+            return
+        family = find_family(self.family)
+        if self.level:
+            if self.level not in LEVEL_NAMES or self.values:
+                raise BadInput(where, "one of mild, medium, hard, or figures", repr(self.level))
+            return
         for value in self.values:
-            _check_value(where, FAMILIES[self.family], value)
-        values = tuple(float(value) + 0.0 for value in self.values)  # + 0.0: no -0
+            family.check_value(value)
+        object.__setattr__(self, "values", tuple(float(value) + 0.0 for value in self.values))  # no -0
         if self.is_range:
-            if len(values) != 2 or not values[0] < values[1]:
+            if len(self.values) != 2 or not self.values[0] < self.values[1]:
                 raise BadInput(
                     where,
                     "a range LOW..HIGH with LOW < HIGH",
-                    "..".join(map(_number, values)),
+                    self._values_text(),
                     "Write the smaller figure first, or one figure alone.",
                 )
         else:
-            if not values or len(set(values)) < len(values):
+            if not self.values or len(set(self.values)) < len(self.values):
                 raise BadInput(
                     where,
                     "one figure or a list of different ones",
-                    "/".join(map(_number, values)) or "none",
+                    self._values_text() or "none",
                     "All figures of a list are equally likely: name each once.",
                 )
-            values = tuple(sorted(values))
-        object.__setattr__(self, "values", values)
+            object.__setattr__(self, "values", tuple(sorted(self.values)))
+        if family.fixed and len(self.values) > 1:
+            raise BadInput(
+                where,
+                "one figure",
+                self._values_text(),
+                "It changes the reward, and hindsight needs one reward for all episodes.",
+            )
 
     @property
     def record(self) -> Family:
         """What is known of the family."""
-        return FAMILIES[self.family]
+        return find_family(self.family)
 
     def draw(self, draws: np.random.Generator) -> float:
         """The value for one episode; a single figure draws nothing."""
@@ -81,8 +101,32 @@ class Term:
             return float(draws.integers(int(low), int(high) + 1))  # both ends included
         return float(draws.uniform(low, high))
 
+    def resolved(self, env_id: str) -> tuple[Term, ...]:
+        """The term with a figure for its level; the terms that `combined` stands for.
+
+        Raises:
+            BadInput: the level stands for nothing in this env.
+        """
+        if not self.level:
+            return (self,)
+        if self.family == COMBINED:
+            figures = combination(env_id, self.level)
+            return tuple(Term(family, (figure,)) for family, figure in figures.items())
+        known = levels(env_id, self.family)
+        if known is None:
+            raise BadInput(
+                f"{env_id} shift {self.family!r}",
+                f"an exact figure {self.record.bounds()}",
+                f"{self.level!r} ({why_no_levels(env_id, self.family)})",
+                f"{number_text(self.record.identity)} changes nothing; see `regoal shifts {env_id}`.",
+            )
+        return (Term(self.family, (known[LEVEL_NAMES.index(self.level)],)),)
+
+    def _values_text(self) -> str:
+        return (".." if self.is_range else "/").join(map(number_text, self.values))
+
     def __str__(self) -> str:
-        return f"{self.family}={('..' if self.is_range else '/').join(map(_number, self.values))}"
+        return f"{self.family}={self.level or self._values_text()}"
 
 
 @dataclass(frozen=True)
@@ -105,7 +149,7 @@ class Shift:
                     f"{names.count(name)} values",
                     f"Keep one; to draw from several, write {name}=A/B or {name}=LOW..HIGH.",
                 )
-        object.__setattr__(self, "terms", tuple(sorted(self.terms, key=lambda term: ORDER[term.family])))
+        object.__setattr__(self, "terms", tuple(sorted(self.terms, key=lambda term: _place(term.family))))
 
     @classmethod
     def parse(cls, text: str) -> Shift:
@@ -115,6 +159,27 @@ class Shift:
             BadInput: naming the term, what was expected and what came.
         """
         return cls(tuple(_parse_term(item.strip()) for item in text.split(",")) if text.strip() else ())
+
+    def resolved(self, env_id: str) -> Shift:
+        """The same with figures for levels, and for `combined` the families that it stands for.
+
+        Args:
+            env_id: a gymnasium id or `module:namespace/Id-v0`.
+
+        Raises:
+            BadInput: a level is not offered in this env, or `combined` stands for a family that is also
+                given.
+        """
+        parts = [(term, part) for term in self.terms for part in term.resolved(env_id)]
+        for term, part in parts:
+            if term.family == COMBINED and any(part.family == given.family for given in self.terms):
+                raise BadInput(
+                    f"{env_id} shift {part.family!r}",
+                    "each family once",
+                    f"one value of its own and {part} in {term}",
+                    f"Write {','.join(map(str, term.resolved(env_id)))} for {term}, and change it there.",
+                )
+        return Shift(tuple(part for _, part in parts))
 
     def apply(self, env: Env) -> Env:
         """The env shifted, or the env itself if there is nothing to shift.
@@ -135,13 +200,20 @@ class Shift:
         return ",".join(map(str, self.terms))
 
 
+def _place(name: str) -> tuple[int, str, int]:
+    return (len(STAGES), "", 0) if name == COMBINED else place(name)
+
+
 def _parse_term(item: str) -> Term:
     name, equals, value = (part.strip() for part in item.partition("="))
     if not equals:
-        hint = f"Write {name}=VALUE." if name in FAMILIES else did_you_mean(name, FAMILIES)
+        known = [*FAMILIES, COMBINED]
+        hint = f"Write {name}=VALUE." if name in known else did_you_mean(name, known)
         raise BadInput("shift", "family=value, with commas between", repr(item), hint)
-    if name not in FAMILIES:
-        raise BadInput("shift", "a known family", repr(name), did_you_mean(name, FAMILIES))
+    if name != COMBINED:
+        find_family(name)  # before the value is looked at: the name is the first thing to mend
+    if value in LEVEL_NAMES:
+        return Term(name, level=value)
     is_range = ".." in value
     parts = value.split("..", 1) if is_range else value.split("/")
     return Term(name, tuple(_parse_number(name, part.strip(), value) for part in parts), is_range)
@@ -151,32 +223,13 @@ def _parse_number(name: str, part: str, value: str) -> float:
     try:
         return float(part)
     except ValueError:
+        if part in LEVEL_NAMES:
+            fix = "A level stands alone: `regoal shifts ENV` lists its figure."
+        else:
+            fix = f"{part!r} is not a number." if part else "A number is missing."
         raise BadInput(
             f"shift {name!r}",
-            "a figure 0.5, a range 0.5..2 or a list 0.5/1/2",
+            "a figure 0.5, a range 0.5..2 or a list 0.5/1/2, or a level: mild, medium or hard",
             repr(value),
-            f"{part!r} is not a number." if part else "A number is missing.",
+            fix,
         ) from None
-
-
-def _check_value(where: str, family: Family, value: float) -> None:
-    if not math.isfinite(value):
-        raise BadInput(where, "a finite number", str(value), f"Its unit: {family.unit}.")
-    too_low = value <= family.low if family.low_is_open else value < family.low
-    if too_low or value > family.high:
-        floor = f"{'>' if family.low_is_open else '>='} {_number(family.low)}"
-        ceiling = f" and <= {_number(family.high)}" if math.isfinite(family.high) else ""
-        raise BadInput(
-            where,
-            f"a value {floor}{ceiling} ({family.unit})",
-            _number(value),
-            f"The value that changes nothing is {_number(family.identity)}.",
-        )
-    if family.whole and value != int(value):
-        raise BadInput(where, f"a whole number of {family.unit}", _number(value), f"Write {round(value)}.")
-
-
-def _number(value: float) -> str:
-    """The shortest text that reads back as the same number: `45`, `0.5`, `1e-07`."""
-    text = repr(float(value))
-    return text.removesuffix(".0")

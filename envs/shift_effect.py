@@ -21,7 +21,11 @@ class Effect:
     family's identity, so that an identity leaves trajectories exactly as they are.
 
     Args:
-        env: the env below the shift. Nominal values are read from it here, before anything is changed.
+        env: the env below the shift.
+
+    Attributes:
+        env: the same.
+        value: this episode's value, in the family's unit.
     """
 
     def __init__(self, env: Env) -> None:
@@ -36,10 +40,48 @@ class Effect:
         """Change what was drawn at the reset; returns the observation that goes with it."""
         return observation
 
-    def act(self, action: Array) -> Array:
-        """The action (action_size,) float64 that reaches the env instead of this one."""
+    def act(self, action: Array, noise: np.random.Generator) -> Array:
+        """The action (action_size,) float64 that reaches the env instead of this one.
+
+        Args:
+            action: what was asked for; never changed in place.
+            noise: the shift's own generator, seeded by the reset.
+        """
         return action
 
     def sense(self, observation: Observation, noise: np.random.Generator) -> Observation:
         """The observation that reaches the agent instead of this one; never changed in place."""
         return observation
+
+
+class ScaledAttribute(Effect):
+    """Scale a number that the unwrapped env keeps as an attribute and reads anew each time.
+
+    Args:
+        env: the env below the shift.
+        attribute: name of the attribute.
+    """
+
+    def __init__(self, env: Env, attribute: str) -> None:
+        super().__init__(env)
+        self._attribute = attribute
+        self._nominal = float(nominal_attribute(env, attribute))
+
+    def begin(self, value: float) -> None:
+        super().begin(value)
+        setattr(self.env.unwrapped, self._attribute, self._nominal * value)
+
+
+def nominal(env: Env, name: str, value: Any) -> Any:
+    """What `value` was when `name` was first asked for: the figure before any shift.
+
+    It is kept in the unwrapped env, so that a copy of a shifted env scales the same figure, not one that is
+    scaled already.
+    """
+    kept: dict[str, Any] = vars(env.unwrapped).setdefault("_nominal_values", {})
+    return kept.setdefault(name, value)
+
+
+def nominal_attribute(env: Env, attribute: str) -> Any:
+    """An attribute of the unwrapped env as it was before any shift."""
+    return nominal(env, attribute, getattr(env.unwrapped, attribute))

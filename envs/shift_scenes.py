@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 if TYPE_CHECKING:
     from regoal.envs.recipe import Env
+
+POINT_REACH_WALL = 1.5  # [m] PointReach stops its point there
 
 
 @dataclass(frozen=True)
@@ -21,6 +27,7 @@ class Scene:
         action_is: what the action is, for messages.
         object_body: name of the body that is manipulated, where the env has one.
         goals: how goals are drawn, for messages.
+        starts: where an episode starts, for messages.
     """
 
     class_name: str
@@ -29,15 +36,24 @@ class Scene:
     action_is: str
     object_body: str | None
     goals: str
+    starts: str
 
+
+_CELLS = "cells of the maze"
+_JOINTS = "joint angles"
+_SAME = "in the same place every time"
 
 SCENES = (
-    Scene("MujocoFetchEnv", "Fetch", (0, 1), "a displacement of the gripper", "object0", "a box"),
-    Scene("PointReach", "PointReach", (0, 1), "an acceleration in the plane", None, "a square"),
-    Scene("PointMazeEnv", "PointMaze", (0, 1), "a force in the plane", None, "cells of the maze"),
-    Scene("AntMazeEnv", "AntMaze", None, "joint torques", None, "cells of the maze"),
-    Scene("MujocoManipulateEnv", "HandManipulate", None, "joint angles", "object", "poses of the object"),
-    Scene("MujocoHandReachEnv", "HandReach", None, "joint angles", None, "finger-tip positions"),
+    Scene("MujocoFetchEnv", "Fetch", (0, 1), "a displacement of the gripper", "object0", "a box", _SAME),
+    Scene(
+        "PointReach", "PointReach", (0, 1), "an acceleration in the plane", None, "a square", "in a square"
+    ),
+    Scene("PointMazeEnv", "PointMaze", (0, 1), "a force in the plane", None, _CELLS, f"in {_CELLS}"),
+    Scene("AntMazeEnv", "AntMaze", None, "joint torques", None, _CELLS, f"in {_CELLS}"),
+    Scene(
+        "MujocoManipulateEnv", "HandManipulate", None, _JOINTS, "object", "poses of the object", "in the hand"
+    ),
+    Scene("MujocoHandReachEnv", "HandReach", None, _JOINTS, None, "finger-tip positions", _SAME),
 )
 
 
@@ -63,3 +79,21 @@ def model_of(env: Env) -> Any:
 def has_mujoco_model(env: Env) -> bool:
     """Whether the unwrapped env simulates with the MuJoCo bindings (told by the type's name: no import)."""
     return type(model_of(env)).__name__ == "MjModel"
+
+
+def room_on_table(env: Env, centre: NDArray[Any], half_width: float) -> float:
+    """By what factor a square about `centre` (2,) [m] can grow until it meets the edge of Fetch's table."""
+    model = model_of(env)
+    table = model.body("table0")
+    room = model.geom_size[int(table.geomadr[0])][:2] - np.abs(centre - table.pos[:2])
+    return _rounded_down(room.min() / half_width)
+
+
+def room_within_walls(half_width: float) -> float:
+    """By what factor a square about the middle of PointReach can grow until it meets the walls."""
+    return _rounded_down(POINT_REACH_WALL / half_width)
+
+
+def _rounded_down(value: float) -> float:
+    """To two places, so that the figure in a message is one that works."""
+    return math.floor(float(value) * 100) / 100

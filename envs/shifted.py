@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, SupportsFloat
 
 import gymnasium as gym
@@ -10,6 +11,7 @@ import numpy as np
 from regoal.envs.shift import Shift, Term
 from regoal.envs.shift_effect import Array, Effect, Observation
 from regoal.envs.shift_families import families_for
+from regoal.envs.shift_family import Family
 from regoal.errors import BadInput
 
 if TYPE_CHECKING:
@@ -28,10 +30,10 @@ class Shifted(gym.Wrapper[Observation, Array, Observation, Array], gym.utils.Rec
 
     Args:
         env: an env that is not shifted yet.
-        shift: text of a `Shift`.
+        shift: text of a `Shift`; levels stand for the figures of this env.
 
     Attributes:
-        shift: the `Shift` in force.
+        shift: the `Shift` in force, with figures for levels.
         shift_this_episode: the same with the figures of this episode, ranges and lists drawn.
 
     Raises:
@@ -40,14 +42,18 @@ class Shifted(gym.Wrapper[Observation, Array, Observation, Array], gym.utils.Rec
     """
 
     def __init__(self, env: Env, shift: str) -> None:
-        self.shift = Shift.parse(shift)
+        self.shift = Shift.parse(shift).resolved(_name(env))
         gym.utils.RecordConstructorArgs.__init__(self, shift=str(self.shift))
         gym.Wrapper.__init__(self, env)
         _refuse_twice(env, self.shift)
         for term in self.shift.terms:
             _refuse(env, term)
         self.shift_this_episode = self.shift
-        self._effects = [term.record.effect(env) for term in self.shift.terms]
+        self._records = [term.record for term in self.shift.terms]
+        self._effects = [record.effect(env) for record in self._records]
+        for term, record, effect in self._parts():
+            if record.fixed:
+                effect.begin(term.values[0])
         self._in_force: list[Effect] = []
         self._acting: list[Effect] = []
         self._draws: np.random.Generator | None = None
@@ -61,13 +67,13 @@ class Shifted(gym.Wrapper[Observation, Array, Observation, Array], gym.utils.Rec
             self._draws = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=_DRAWS))
             self._noise = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=_NOISE))
         self._in_force, self._acting, drawn = [], [], []
-        for term, effect in zip(self.shift.terms, self._effects, strict=True):
+        for term, record, effect in self._parts():
             value = term.draw(self._draws)
             effect.begin(value)
             drawn.append(Term(term.family, (value,)))
-            if value != term.record.identity:
+            if value != record.identity:
                 self._in_force.append(effect)
-                if term.record.stage == "action":
+                if type(effect).act is not Effect.act:
                     self._acting.append(effect)
         self.shift_this_episode = Shift(tuple(drawn))
         observation, info = self.env.reset(seed=seed, options=options)
@@ -84,6 +90,9 @@ class Shifted(gym.Wrapper[Observation, Array, Observation, Array], gym.utils.Rec
         # A copied env may have a model of its own: the effects must be built for that one.
         return type(self), (self.env, str(self.shift))
 
+    def _parts(self) -> Iterator[tuple[Term, Family, Effect]]:
+        return zip(self.shift.terms, self._records, self._effects, strict=True)
+
     def _act(self, action: Array) -> Array:
         """The action through all effects in canonical order, clipped to the box at the end.
 
@@ -95,7 +104,7 @@ class Shifted(gym.Wrapper[Observation, Array, Observation, Array], gym.utils.Rec
         box: Any = self.env.action_space
         bent = np.clip(np.asarray(action, np.float64), box.low, box.high)
         for effect in self._acting:
-            bent = effect.act(bent)
+            bent = effect.act(bent, self._noise)
         clipped: Array = np.clip(bent, box.low, box.high).astype(box.dtype)
         return clipped
 
@@ -138,5 +147,5 @@ def _refuse(env: Env, term: Term) -> None:
             f"{_name(env)} shift {family.name!r}",
             f"a value <= {greatest:.3g} in this env",
             f"{max(term.values):g}",
-            "Beyond it some goals cannot be reached.",
+            "Beyond it things lie off the table, within walls or out of reach.",
         )

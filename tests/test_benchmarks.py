@@ -14,8 +14,9 @@ import pytest
 from regoal import BadInput, DDPGConfig, TrainConfig, train
 from regoal.agent.checkpoints import newest_checkpoint
 from regoal.benchmarks import demo, speed
+from regoal.benchmarks.measures import steps_to
 from regoal.benchmarks.parallel import RunFailed, run_all
-from regoal.benchmarks.statistics import bootstrap_interval, steps_to, wilson_interval
+from regoal.benchmarks.statistics import bootstrap_interval, wilson_interval
 from regoal.benchmarks.tables import read_rows
 
 ROOT = Path(__file__).parent.parent

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from fake_spec import point_spec
 
-from regoal.agent.evaluation import evaluate
+from regoal.agent.evaluation import evaluate, play_outcomes
 from regoal.agent.player import Player
 from regoal.agent.policy import Exploration, Policy
 from regoal.agent.rollout import play
@@ -75,6 +75,21 @@ def test_evaluation_does_not_depend_on_what_was_played_before() -> None:
     assert evaluate(env, spec, steering, episodes=8, seed=5) == first
     assert first.success == 1.0
     assert evaluate(env, spec, steering, episodes=8, seed=6).mean_return != first.mean_return
+
+
+def test_an_evaluation_is_the_mean_of_its_outcomes() -> None:
+    spec = point_spec()
+    env = spec.recipe.build()
+    sideways = policy(TOWARDS_GOAL * [[1], [0]])
+    ticks: list[int] = []
+    outcomes = play_outcomes(env, spec, sideways, episodes=30, seed=1, tick=lambda: ticks.append(1))
+    found = evaluate(env, spec, sideways, episodes=30, seed=1)
+    assert len(outcomes) == len(ticks) == found.episodes == 30
+    assert 0 < found.success < 1
+    assert found.success == sum(one.success for one in outcomes) / 30
+    assert found.mean_return == pytest.approx(sum(one.total_reward for one in outcomes) / 30)
+    # Fewer episodes are the first of them.
+    assert play_outcomes(env, spec, sideways, episodes=9, seed=1) == outcomes[:9]
 
 
 def test_episode_i_is_the_same_wherever_it_is_played() -> None:

@@ -30,7 +30,7 @@ def scorer_of(can_terminate: bool = False) -> FakeScorer:
 
 
 def tensors(batch: Batch) -> dict[str, torch.Tensor]:
-    return {f.name: getattr(batch, f.name) for f in fields(batch) if f.name != "n_relabelled"}
+    return {f.name: getattr(batch, f.name) for f in fields(batch) if not f.name.startswith("n_")}
 
 
 def same(one: Batch, other: Batch) -> bool:

@@ -171,3 +171,55 @@ def test_gravity_hardly_matters_to_fetch_reach() -> None:
         env.close()
     for place in places[1:]:
         assert 1e-4 < np.linalg.norm(place - places[0]) < 0.01
+
+
+# --- damping of the joints ----------------------------------------------------------------------------
+
+
+def _travelled(env_id: str, factor: float, action: float, steps: int) -> float:
+    """How far the joints (Hand, Ant), the gripper or the point [m] come under a constant action."""
+    env = make(env_id, f"joint_damping={factor}")
+    env.reset(seed=3, options={"reset_cell": np.array([1, 1])} if "Maze" in env_id else None)
+    base: Any = env.unwrapped
+
+    def where() -> NDArray[np.float64]:
+        if env_id.startswith("Fetch"):
+            return np.array(base._utils.get_site_xpos(base.model, base.data, "robot0:grip"))
+        return np.array(base.data.qpos[7:] if env_id.startswith("Ant") else base.data.qpos)
+
+    start = where()
+    push = _zero(env)
+    push[: 1 if "Fetch" in env_id or "Point" in env_id else None] = action
+    for _ in range(steps):
+        env.step(push)
+    env.close()
+    return float(np.linalg.norm(where() - start))
+
+
+def test_joint_damping_slows_the_fingers_in_proportion() -> None:
+    """Position servos against dampers: the way of the first step goes with 1 / damping."""
+    plain, five, fifty = (_travelled("HandReach-v3", factor, 0.5, 1) for factor in (1, 5, 50))
+    assert plain / five > 2.5
+    assert five / fifty == pytest.approx(10, rel=0.2)
+
+
+def test_joint_damping_slows_the_legs_of_the_ant() -> None:
+    less, plain, ten, fifty = (_travelled("AntMaze_UMaze-v5", factor, 0.5, 2) for factor in (0.1, 1, 10, 50))
+    assert less > plain
+    assert ten / plain == pytest.approx(0.77, abs=0.05)
+    assert fifty / plain == pytest.approx(0.53, abs=0.08)
+
+
+def test_joint_damping_makes_the_point_of_the_maze_lag_behind() -> None:
+    """Its speed tends to force / damping with a time constant of mass / damping."""
+    mass, force, seconds = 1000 * 4 / 3 * np.pi * 0.1**3, 10.0, 0.4
+    for factor in (1, 10, 50):
+        lag = mass / factor
+        expected = force / factor * (seconds - lag * (1 - np.exp(-seconds / lag)))
+        assert _travelled("PointMaze_UMaze-v3", factor, 0.1, 40) == pytest.approx(expected, rel=0.05)
+
+
+def test_joint_damping_shortens_the_way_of_the_gripper_a_little() -> None:
+    plain, ten, hundred = (_travelled("FetchReach-v4", factor, 0.5, 5) for factor in (1, 10, 100))
+    assert ten / plain == pytest.approx(0.93, abs=0.03)
+    assert hundred / plain == pytest.approx(0.69, abs=0.05)

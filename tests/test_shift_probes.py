@@ -6,18 +6,13 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from shift_play import FETCH, POINT, no_action
 
 from regoal.envs.point_reach import PointReach
 from regoal.envs.recipe import Env, make
 from regoal.envs.shift import Shift
 
 Floats = NDArray[np.float64]
-FETCH = ["FetchReach-v4", "FetchPush-v4", "FetchSlide-v4", "FetchPickAndPlace-v4"]
-POINT = "regoal/PointReach-v0"
-
-
-def _zero(env: Env) -> NDArray[np.float32]:
-    return np.zeros(env.action_space.shape or (), np.float32)
 
 
 # --- goals --------------------------------------------------------------------------------------------
@@ -39,7 +34,7 @@ def test_goal_region_scales_the_goals_of_the_same_seeds(env_id: str, factor: flo
         centre = base.initial_gripper_xpos[:2] + np.array([0.4 if "Slide" in env_id else 0, 0])
         np.testing.assert_array_equal(shifted[:, 2], plain[:, 2])
     np.testing.assert_allclose(shifted[:, :2] - centre, factor * (plain[:, :2] - centre), atol=1e-9)
-    observation, reward, *_, info = env.step(_zero(env))
+    observation, reward, *_, info = env.step(no_action(env))
     np.testing.assert_array_equal(observation["desired_goal"], shifted[-1])
     assert reward == env.get_wrapper_attr("compute_reward")(observation["achieved_goal"], shifted[-1], info)
     plain_env.close()
@@ -92,10 +87,10 @@ def _travel(env_id: str, shift: str) -> Floats:
     env = make(env_id, shift)
     options = {"reset_cell": np.array([1, 1])} if "Maze" in env_id else None
     start = env.reset(seed=3, options=options)[0]["achieved_goal"][:2].copy()
-    push = _zero(env)
+    push = no_action(env)
     push[0] = 0.4
     for step in range(14):
-        observation, *_ = env.step(push if step < 6 else _zero(env))
+        observation, *_ = env.step(push if step < 6 else no_action(env))
     env.close()
     return np.asarray(observation["achieved_goal"][:2] - start)
 
@@ -134,12 +129,58 @@ def test_a_delayed_gripper_first_does_what_it_does_without_action() -> None:
     delayed.reset(seed=0)
     moved = []
     for _ in range(4):
-        still = idle.step(_zero(idle))[0]["achieved_goal"]
+        still = idle.step(no_action(idle))[0]["achieved_goal"]
         moved.append(np.linalg.norm(delayed.step(np.ones(4, np.float32))[0]["achieved_goal"] - still))
     assert moved[:2] == [0, 0]
     assert moved[2] > 0.001
     idle.close()
     delayed.close()
+
+
+@pytest.mark.parametrize("bias", [0.2, -0.4])
+def test_action_bias_moves_it_as_that_action_would(bias: float) -> None:
+    plain, biased = make(POINT), make(POINT, f"action_bias={bias}")
+    plain.reset(seed=0)
+    biased.reset(seed=0)
+    for _ in range(10):
+        pushed, left_alone = (
+            plain.step(np.full(2, bias, np.float32))[0],
+            biased.step(np.zeros(2, np.float32))[0],
+        )
+        np.testing.assert_array_equal(left_alone["observation"], pushed["observation"])
+
+
+def test_action_bias_makes_the_gripper_drift_in_proportion() -> None:
+    drift = {}
+    for bias in (-0.2, 0.2, 0.4):
+        env = make("FetchReach-v4", f"action_bias={bias}")
+        start = env.reset(seed=0)[0]["achieved_goal"]
+        for _ in range(5):
+            observation, *_ = env.step(no_action(env))
+        drift[bias] = (observation["achieved_goal"] - start)[:2]
+        env.close()
+    np.testing.assert_allclose(drift[0.4] / drift[0.2], 2, rtol=0.15)
+    np.testing.assert_allclose(drift[-0.2] / drift[0.2], -1, rtol=0.15)
+    assert (drift[0.2] > 0.01).all()
+
+
+def test_action_noise_makes_it_wander_in_proportion() -> None:
+    """In a linear world twice the noise, drawn alike, leads twice as far from where it would have come."""
+    strayed = {}
+    for std in (0.05, 0.1):
+        env = make(POINT, f"action_noise={std}")
+        ends = []
+        for seed in range(100):
+            start = env.reset(seed=seed)[0]["achieved_goal"]
+            for _ in range(20):
+                observation, *_ = env.step(np.zeros(2, np.float32))
+            ends.append(observation["achieved_goal"] - start)
+        strayed[std] = np.stack(ends)
+    np.testing.assert_allclose(strayed[0.1], 2 * strayed[0.05], rtol=1e-4, atol=1e-7)
+    # Each push of 0.05 std comes to move it by (1 - 0.5^n) / 0.5 times that, n being the steps left.
+    expected = 0.05 * 0.1 * np.sqrt(sum((2 * (1 - 0.5**n)) ** 2 for n in range(1, 21)))
+    assert strayed[0.1].std() == pytest.approx(expected, rel=0.12)
+    assert abs(strayed[0.1].mean()) < 0.2 * expected
 
 
 class Recorder(PointReach):
@@ -165,6 +206,32 @@ def _received(shift: str, actions: list[list[float]], low: float = -1.0, high: f
     return np.stack(recorder.received)
 
 
+def test_action_noise_is_white_apart_for_every_component_and_new_in_every_episode() -> None:
+    recorder = Recorder(-9, 9)
+    env = Shift.parse("action_noise=0.3").apply(recorder)
+    for seed in (0, 1, 0):
+        env.reset(seed=seed)
+        for _ in range(500):
+            env.step(np.zeros(2, np.float32))
+    first, second, again = np.split(np.stack(recorder.received), 3)
+    np.testing.assert_array_equal(first, again)
+    noise = np.concatenate([first, second])
+    np.testing.assert_allclose(noise.std(axis=0), 0.3, rtol=0.08)
+    assert np.abs(noise.mean(axis=0)).max() < 0.03
+    for one, other in (
+        (noise[1:, 0], noise[:-1, 0]),
+        (noise[:, 0], noise[:, 1]),
+        (first[:, 0], second[:, 0]),
+    ):
+        assert abs(np.corrcoef(one, other)[0, 1]) < 0.12
+
+
+def test_actions_are_scaled_then_turned_then_offset_then_delayed_then_clipped() -> None:
+    got = _received("action_bias=0.1,action_delay=1,action_rotation=90,action_gain=0.5", [[0.4, 0], [1, 1]])
+    np.testing.assert_allclose(got, [[0, 0], [0.1, 0.3]], atol=1e-6)
+    np.testing.assert_allclose(_received("action_bias=0.5", [[0.8, -0.8]]), [[1.0, -0.3]], atol=1e-6)
+
+
 def test_actions_are_scaled_then_turned_then_delayed_then_clipped() -> None:
     root = np.sqrt(0.5)
     got = _received("action_delay=1,action_rotation=45,action_gain=3", [[0.25, 0], [1, 1], [0, 0.2], [0, 0]])
@@ -176,7 +243,7 @@ def test_actions_are_scaled_then_turned_then_delayed_then_clipped() -> None:
     np.testing.assert_allclose(_received("action_gain=3,action_rotation=45", [[1, 0]]), [[1, 1]])
 
 
-def test_gain_and_delay_know_a_box_whose_centre_is_not_zero() -> None:
+def test_gain_and_delay_know_a_box_whose_centre_is_notno_action() -> None:
     got = _received("action_gain=0.5,action_delay=1", [[3, 1], [1, 1]], low=-1, high=3)
     np.testing.assert_allclose(got, [[1, 1], [2, 1]])
 

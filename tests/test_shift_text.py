@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regoal.envs import shift as shift_module
+from regoal.envs import shift_levels
 from regoal.envs.shift import Shift, Term
-from regoal.envs.shift_families import FAMILIES, Family, list_families
+from regoal.envs.shift_families import FAMILIES, list_families
+from regoal.envs.shift_family import LEVEL_NAMES, Family
 from regoal.errors import BadInput
 
 CANONICAL = [
@@ -26,11 +28,15 @@ CANONICAL = [
     ("action_rotation=-90..-45", "action_rotation=-90..-45"),
     ("action_rotation=-0", "action_rotation=0"),
     ("observation_noise=1e-7", "observation_noise=1e-07"),
+    ("friction=hard", "friction=hard"),
+    ("combined=mild , action_gain=medium", "action_gain=medium,combined=mild"),
     (
-        "action_delay=1,action_rotation=1,action_gain=2,observation_noise=1,goal_region=.5,gravity=0,"
-        "object_mass=2,friction=3",
-        "friction=3,object_mass=2,gravity=0,goal_region=0.5,observation_noise=1,action_gain=2,"
-        "action_rotation=1,action_delay=1",
+        "combined=hard,action_delay=1,action_noise=1,action_bias=-1,action_rotation=1,action_gain=2,"
+        "observation_delay=1,observation_noise=1,observation_bias=-.5,reward_threshold=2,goal_region=.5,"
+        "start_region=.5,joint_damping=2,gravity=0,object_mass=2,friction=3",
+        "friction=3,object_mass=2,gravity=0,joint_damping=2,start_region=0.5,goal_region=0.5,"
+        "reward_threshold=2,observation_bias=-0.5,observation_noise=1,observation_delay=1,action_gain=2,"
+        "action_rotation=1,action_bias=-1,action_noise=1,action_delay=1,combined=hard",
     ),
 ]
 
@@ -61,6 +67,18 @@ BAD = [
     ("friction=1/2/1", "different ones", "1/2/1", "each once"),
     ("friction=inf", "a finite number", "inf", "factor"),
     ("action_rotation=nan", "a finite number", "nan", "degrees"),
+    ("friction=Hard", "or a level: mild, medium or hard", "'Hard'", "'Hard' is not a number"),
+    ("friction=mild/hard", "a level: mild, medium or hard", "'mild/hard'", "A level stands alone"),
+    ("friction=mild..2", "a level: mild, medium or hard", "'mild..2'", "A level stands alone"),
+    ("friction=hard,friction=mild", "each family once", "2 values", ""),
+    ("combined", "family=value", "'combined'", "Write combined=VALUE."),
+    ("combined=0.5", "a level: mild, medium or hard", "0.5", "name those"),
+    ("combined=1..2", "a level: mild, medium or hard", "1..2", "name those"),
+    ("combined=mild/hard", "a level: mild, medium or hard", "'mild/hard'", "A level stands alone"),
+    ("combined=hard,combined=mild", "each family once", "2 values", ""),
+    ("combind=hard", "a known family", "'combind'", "Did you mean combined?"),
+    ("reward_threshold=0.5/1", "one figure", "0.5/1", "one reward for all episodes"),
+    ("observation_delay=1.5", "a whole number of env steps", "1.5", "Write 2."),
     ("action_rotation=0..inf", "a finite number", "inf", "degrees"),
 ]
 
@@ -90,11 +108,16 @@ def test_terms_built_by_hand_are_held_to_the_same_rules() -> None:
     assert str(Shift((Term("action_gain", (2,)), Term("friction", (2, 1))))) == "friction=1/2,action_gain=2"
     for family, values, is_range in [
         ("x", (1.0,), False),
+        ("combined", (1.0,), False),
+        ("combined", (), False),
         ("friction", (), False),
         ("gravity", (1.0,), True),
     ]:
         with pytest.raises(BadInput):
             Term(family, values, is_range)
+    for level, values in (("hardest", ()), ("hard", (0.1,))):
+        with pytest.raises(BadInput):
+            Term("friction", values, level=level)
 
 
 def test_order_of_typing_does_not_matter_to_equality_and_hash() -> None:
@@ -117,7 +140,11 @@ def _figures(family: Family) -> st.SearchStrategy[float]:
 def _terms(draw: st.DrawFn) -> list[Term]:
     terms = []
     for family in draw(st.lists(st.sampled_from(list_families()), unique=True)):
-        values = draw(st.lists(_figures(family), min_size=1, max_size=4, unique=True))
+        if draw(st.integers(0, 4)) == 0:
+            terms.append(Term(family.name, level=draw(st.sampled_from(LEVEL_NAMES))))
+            continue
+        most = 1 if family.fixed else 4
+        values = draw(st.lists(_figures(family), min_size=1, max_size=most, unique=True))
         is_range = len(values) == 2 and draw(st.booleans())
         terms.append(Term(family.name, tuple(sorted(values)) if is_range else tuple(values), is_range))
     return terms
@@ -155,14 +182,24 @@ def test_family_records_are_complete_and_in_order() -> None:
         "friction",
         "object_mass",
         "gravity",
+        "joint_damping",
+        "start_region",
         "goal_region",
+        "reward_threshold",
+        "observation_bias",
         "observation_noise",
+        "observation_delay",
         "action_gain",
         "action_rotation",
+        "action_bias",
+        "action_noise",
         "action_delay",
     ]
+    assert tuple(FAMILIES.values()) == list_families()
     for family in list_families():
         Term(family.name, (family.identity,))
+        for value in family.levels or ():
+            family.check_value(value)
         assert family.unit
         assert family.applies_to
         assert family.description
@@ -170,12 +207,13 @@ def test_family_records_are_complete_and_in_order() -> None:
 
 def test_reading_a_shift_imports_no_simulator() -> None:
     code = (
-        "import sys, regoal.envs.shift as s; s.Shift.parse('friction=1'); "
+        "import sys, regoal.envs.shift as s; s.Shift.parse('friction=hard').resolved('FetchPush-v4'); "
         "print([m for m in ('mujoco', 'torch', 'gymnasium', 'gymnasium_robotics') if m in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
 
 
-def test_docstring_example() -> None:
-    assert doctest.testmod(shift_module).failed == 0
+def test_docstring_examples() -> None:
+    for module in (shift_module, shift_levels):
+        assert doctest.testmod(module).failed == 0

@@ -334,7 +334,6 @@ def test_values_that_toml_cannot_hold_are_refused_and_write_nothing(tmp_path: Pa
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"mode": "scratch"}, "regoal train --shift"),
         ({"mode": "niave"}, "Did you mean naive"),
         ({"warmup_steps": -1}, "warmup_steps"),
         ({"normaliser": "melt"}, "freeze, continue, refit"),

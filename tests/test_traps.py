@@ -235,7 +235,9 @@ def test_trap_4_only_termination_stops_bootstrapping(learner: Any, point_spec: G
     def target_of(batch: Batch) -> torch.Tensor:
         next_x = learner._input(batch.next_observation, batch.desired_goal)
         if isinstance(learner, SAC):
-            target: torch.Tensor = learner.critic_target(next_x, *learner.sample_action(next_x), batch)
+            target: torch.Tensor = learner.critic_target(
+                next_x, *learner.sample(*learner.distribution(next_x)), batch
+            )
         else:
             target = learner.critic_target(next_x, batch)
         return target

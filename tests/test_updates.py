@@ -180,7 +180,7 @@ def test_sac_target_is_bounded_before_the_entropy_is_added(
     constant_critic(agent.target_critic, [value, value + 5])
     data = batch(terminated=terminated)
     x = next_input(agent, data)
-    action, log_prob = agent.sample_action(x)
+    action, log_prob = agent.sample(*agent.distribution(x))
     target = agent.critic_target(x, action.detach(), log_prob.detach(), data)
     entropy = -0.2 * log_prob.detach() * 0.98 * (not terminated)
     np.testing.assert_allclose(target.numpy(), (bounded + entropy).numpy(), rtol=1e-5)

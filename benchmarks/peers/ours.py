@@ -95,10 +95,11 @@ def fixed_batch(batch_size: int) -> Batch:
     """A batch that stays the same."""
     rng = np.random.default_rng(0)
     memory = BatchMemory(batch_size, 25, 3, 4)
-    memory.ends[:] = rng.standard_normal(memory.ends.shape)
-    memory.ends[..., -4:] = rng.uniform(-1, 1, (batch_size, 2, 4))
-    memory.desired_goal[:] = rng.standard_normal((batch_size, 3))
-    memory.reward[:], memory.terminated[:] = -1, False
+    rows = memory.whole
+    rows.ends[:] = rng.standard_normal(rows.ends.shape)
+    rows.ends[..., -4:] = rng.uniform(-1, 1, (batch_size, 2, 4))
+    rows.desired_goal[:] = rng.standard_normal((batch_size, 3))
+    rows.reward[:], rows.terminated[:] = -1, False
     return memory.batch(0)
 
 

@@ -1,12 +1,31 @@
 """The command line: `regoal COMMAND --help`."""
 
+import os
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import tyro
 
 import regoal
-from regoal.commands import COMMANDS
+from regoal import learning_commands as learning
+from regoal import looking_commands as looking
 from regoal.errors import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTERRUPTED, BadInput, RunFault, did_you_mean
+
+COMMANDS: dict[str, Callable[..., Any]] = {
+    command.__name__: command
+    for command in (
+        learning.train,
+        learning.finetune,
+        looking.evaluate,
+        looking.rank,
+        looking.watch,
+        looking.check,
+        looking.settings,
+        looking.shifts,
+        looking.doctor,
+    )
+}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -39,6 +58,9 @@ def main(argv: list[str] | None = None) -> int:
     except Stopped as stopped:
         print(f"\n{stopped}", file=sys.stderr)
         return stopped.exit_code
+    except BrokenPipeError:  # whoever read, `head` for one, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
     except KeyboardInterrupt:
         print("\nstopped before anything was saved", file=sys.stderr)
         return EXIT_INTERRUPTED

@@ -1,0 +1,51 @@
+"""A decayed pull to the source policy: fine-tuning that does not forget at once what it came with."""
+
+from copy import deepcopy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from regoal.agent.inputs import NormalisedInput
+from regoal.agent.networks import Ensemble
+from regoal.agent.normaliser import Normaliser
+from regoal.buffers.batch import Batch
+
+
+@dataclass(frozen=True)
+class Pull:
+    """What an actor is pulled to in one update.
+
+    Attributes:
+        action: (n, action_size) in [-1, 1], the source's for each transition of the batch.
+        weight: of the mean squared distance to it in the actor's loss.
+    """
+
+    action: Tensor
+    weight: float
+
+    def loss(self, action: Tensor) -> Tensor:
+        """weight * mean |action - source's action|^2 (behaviour cloning term of Nair 2018, eq. 2)."""
+        return self.weight * (action - self.action).square().sum(dim=-1).mean()
+
+
+class Anchor:
+    """The source's policy as it was when fine-tuning began, its input statistics included.
+
+    Args:
+        actor: copied.
+        normaliser: with the source's statistics, which are copied too.
+        action_size: length of an action; further outputs of the actor are left aside.
+        device: where the actor lies.
+    """
+
+    def __init__(self, actor: Ensemble, normaliser: Normaliser, action_size: int, device: str) -> None:
+        self._actor = deepcopy(actor).requires_grad_(False)
+        self._input = NormalisedInput(normaliser, device)
+        self._action_size = action_size
+
+    @torch.no_grad()
+    def pull(self, batch: Batch, weight: float) -> Pull:
+        """The pull for a batch."""
+        outputs = self._actor(self._input(batch.observation, batch.desired_goal))[0]
+        return Pull(outputs[:, : self._action_size].tanh(), weight)

@@ -1,0 +1,97 @@
+"""What a run learns from: its own episodes and, where asked for, those of its source."""
+
+from pathlib import Path
+
+from regoal.agent.config import TrainConfig
+from regoal.agent.modes import faded
+from regoal.agent.replay_files import Segment, write_segments
+from regoal.agent.run_folder import nearest_folder
+from regoal.agent.seeding import Stream, generator
+from regoal.agent.source import source_replay
+from regoal.buffers.batch import Batch
+from regoal.buffers.episode import Episode
+from regoal.buffers.hindsight import HindsightBuffer, buffer_bytes
+from regoal.buffers.mixed import MixedReplay
+from regoal.envs.goal_spec import GoalSpec
+
+
+class Experience:
+    """The replay of a run, in memory and, with `keep_replay`, in its folder.
+
+    Args:
+        config: of the run.
+        spec: of its env; it scores the source's episodes too.
+
+    Attributes:
+        own: the buffer of the run's own episodes.
+
+    Raises:
+        BadInput: a source's replay is asked for and there is none, or it does not fit.
+    """
+
+    def __init__(self, config: TrainConfig, spec: GoalSpec) -> None:
+        self._config, self._spec = config, spec
+        # A run never holds more than it collects.
+        most = config.steps + config.block_episodes * spec.max_episode_steps
+        self.own = self._buffer(most, Stream.REPLAY)
+        self._mixed: MixedReplay | None = None
+        if config.source_share:
+            self._mixed = MixedReplay(self.own, self._source(), generator(config.seed, Stream.MIXING))
+        self._unwritten: list[Episode] = []
+        self._segments: list[Segment] = []
+
+    def add(self, episode: Episode) -> None:
+        """Store one of the run's own episodes.
+
+        Raises:
+            EnvFault: its rewards are not what the env's own functions say; it was not stored.
+        """
+        self.own.add_episode(episode)
+        if self._config.keep_replay:
+            self._unwritten.append(episode)
+
+    def sample(self, batch_size: int, env_steps: int) -> Batch:
+        """A batch in memory that the next one is written into.
+
+        Args:
+            batch_size: transitions.
+            env_steps: how far the run is; the source's share may fall with it.
+        """
+        if self._mixed is None:
+            return self.own.sample(batch_size, reuse=True)
+        share = faded(self._config.source_share, env_steps, self._config.source_share_steps)
+        return self._mixed.sample(batch_size, share, reuse=True)
+
+    def write(self, run: Path) -> list[Segment]:
+        """Put what is new into the run's folder; returns all segments that are there."""
+        if self._unwritten:
+            self._segments += write_segments(run, self._config.env, self._unwritten)
+            self._unwritten = []
+        return self._segments
+
+    @property
+    def description(self) -> str:
+        """How much memory it takes when full, for people."""
+        size = buffer_bytes(self._spec, self.own.capacity)
+        shown = f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:,.0f} kB"
+        where = "on disk" if self._config.buffer_on_disk else "in memory"
+        return f"replay buffer of up to {self.own.capacity:,} transitions, {shown} when full, {where}"
+
+    def _source(self) -> HindsightBuffer:
+        """The newest of the source's episodes, as many as a buffer may hold."""
+        episodes = list(source_replay(self._config))
+        source = self._buffer(sum(map(len, episodes)), Stream.SOURCE_REPLAY)
+        for episode in episodes:
+            source.add_episode(episode, foreign=True)
+        return source
+
+    def _buffer(self, most: int, stream: Stream) -> HindsightBuffer:
+        config, longest = self._config, self._spec.max_episode_steps
+        return HindsightBuffer(
+            self._spec,
+            max(min(config.capacity, most), longest),
+            strategy=config.relabel,
+            n_sampled_goal=config.n_sampled_goal,
+            seed=generator(config.seed, stream),
+            disk=nearest_folder(Path(config.out)) if config.buffer_on_disk else None,
+        )

@@ -1,0 +1,117 @@
+"""The ways to fine-tune: names for settings of the one training loop. Imports nothing heavy."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from regoal.errors import BadInput, did_you_mean
+
+# Settings of a run that say how it starts; a mode gives all of them.
+START: dict[str, Any] = {
+    "learning_starts": 0,
+    "fresh_networks": False,
+    "critic_reset": False,
+    "critic_warmup_steps": 0,
+    "source_share": 0.0,
+    "source_share_steps": 0,
+    "anchor": 0.0,
+    "anchor_steps": 0,
+}
+
+
+@dataclass(frozen=True)
+class Mode:
+    """One way to fine-tune.
+
+    Attributes:
+        does: one line, for people.
+        paper: where it comes from.
+        settings: of the run, that differ from those of `START`.
+        figure: the setting that `MODE=FIGURE` gives, if it takes one.
+        fades_over: share of the run's steps over which that figure falls linearly to nothing; it stays
+            where this is 0.
+        eases_in: whether a warm-up of buffer and critics and fresh critics go with it.
+    """
+
+    does: str
+    paper: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    figure: str = ""
+    fades_over: float = 0.0
+    eases_in: bool = False
+
+
+MODES: dict[str, Mode] = {
+    "zero_shot": Mode(
+        "the source policy as it is, evaluated once; nothing is collected or learned",
+        "Taylor & Stone 2009",
+    ),
+    "scratch": Mode("fresh networks, nothing of the source but its settings", "the baseline"),
+    "naive": Mode(
+        "keep weights, optimisers and input statistics, start with an empty buffer, learn at once",
+        "the usual practice",
+    ),
+    "warm_start": Mode(
+        "as naive, but the source policy first fills the buffer; critics may warm up alone or start afresh",
+        "WSRL, Zhou 2024, arXiv 2412.07762",
+        eases_in=True,
+    ),
+    "replay_mix": Mode(
+        "keep everything; a share of each batch is the source's replay, falling to none over the run",
+        "after RLPD, Ball 2023, arXiv 2302.02948",
+        {"source_share": 0.5},
+        figure="source_share",
+        fades_over=1.0,
+        eases_in=True,
+    ),
+    "rlpd": Mode(
+        "fresh networks; half of each batch is the source's replay, to the end",
+        "RLPD, Ball 2023, arXiv 2302.02948",
+        {"source_share": 0.5, "fresh_networks": True},
+        figure="source_share",
+    ),
+    "anchor": Mode(
+        "keep everything; the actor is pulled to the source's actions, less and less over half the run",
+        "after Nair 2018, arXiv 1709.10089, eq. 2",
+        {"anchor": 1.0},
+        figure="anchor",
+        fades_over=0.5,
+        eases_in=True,
+    ),
+}
+
+
+def parse_mode(text: str) -> tuple[str, float | None]:
+    """Name and figure of a text such as `naive` or `replay_mix=0.3`.
+
+    Raises:
+        BadInput: no such mode, a figure it does not take, or one that is no number.
+    """
+    name, equals, figure = (part.strip() for part in text.partition("="))
+    if name not in MODES:
+        raise BadInput("mode", f"one of {', '.join(MODES)}", repr(name), did_you_mean(name, MODES))
+    if not equals:
+        return name, None
+    if not MODES[name].figure:
+        raise BadInput("mode", f"{name} alone", repr(text), "It takes no figure.")
+    try:
+        return name, float(figure)
+    except ValueError:
+        raise BadInput("mode", f"{name}=NUMBER", repr(text), f"For example {name}=0.5.") from None
+
+
+def start_settings(text: str, steps: int) -> dict[str, Any]:
+    """All settings of `START` for a mode and a run of so many env steps."""
+    name, figure = parse_mode(text)
+    mode = MODES[name]
+    settings = START | dict(mode.settings)
+    if figure is not None:
+        settings[mode.figure] = figure
+    if mode.fades_over:
+        settings[f"{mode.figure}_steps"] = round(mode.fades_over * steps)
+    return settings
+
+
+def faded(figure: float, env_steps: int, over: int) -> float:
+    """Falls linearly from `figure` to nothing over so many env steps; stays where `over` is 0."""
+    return figure if over == 0 else figure * max(1.0 - env_steps / over, 0.0)

@@ -1,0 +1,147 @@
+"""Experience kept with a run: immutable segments of whole episodes, found through the newest checkpoint.
+
+    replay/
+      00000000-1f0c….safetensors    episodes 0 to 99: numbers, and texts as JSON in its metadata
+      00000100-9a77….safetensors    episodes 100 to 199
+
+A checkpoint lists the segments that belong to it by name, size and SHA-256; only new episodes are written.
+Loading runs no code.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.numpy import save
+
+from regoal.agent.durable import sha256, sync
+from regoal.buffers.episode import Episode
+from regoal.errors import BadInput
+
+FOLDER = "replay"
+MOST_BYTES = 63 << 20  # of the contents of a segment, which stays below 64 MB with its header
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One file of episodes.
+
+    Attributes:
+        name: of the file, in the run's replay folder.
+        size: of the file [bytes].
+        sha256: of its contents.
+        episodes: how many are in it.
+        transitions: how many are in it.
+    """
+
+    name: str
+    size: int
+    sha256: str
+    episodes: int
+    transitions: int
+
+
+def write_segments(run: Path, env_id: str, episodes: Sequence[Episode]) -> list[Segment]:
+    """Write episodes to new segments of a run; they are on disk when this returns.
+
+    Args:
+        run: the run folder.
+        env_id: of the env they were played in; each episode knows its shift.
+        episodes: in their order.
+    """
+    folder = run / FOLDER
+    folder.mkdir(exist_ok=True)
+    segments = [_write(folder, env_id, part) for part in _parts(episodes)]
+    sync(folder)
+    return segments
+
+
+def read_segments(run: Path, listed: Sequence[Mapping[str, Any]]) -> Iterator[Episode]:
+    """The episodes of a run's segments, in order.
+
+    Args:
+        run: the run folder.
+        listed: segments as a checkpoint's state lists them.
+
+    Raises:
+        BadInput: a segment is missing or damaged.
+    """
+    for values in listed:
+        segment = Segment(**values)
+        path = run / FOLDER / segment.name
+        if Path(segment.name).name != segment.name or not path.is_file():
+            raise BadInput(f"{run} replay", f"the file {segment.name}", "none", "Copy the run again, whole.")
+        if sha256(path.read_bytes()) != segment.sha256:
+            raise BadInput(str(path), "the contents that were saved", "others", "Copy the run again.")
+        yield from _read(path)
+
+
+def listed(segments: Sequence[Segment]) -> list[dict[str, Any]]:
+    """Segments as they stand in a checkpoint's state."""
+    return [asdict(segment) for segment in segments]
+
+
+def _parts(episodes: Sequence[Episode]) -> Iterator[list[Episode]]:
+    """Runs of episodes that fit into a segment, one at the least."""
+    part: list[Episode] = []
+    size = 0
+    for episode in episodes:
+        # In single precision, as buffers keep them.
+        values = episode.observation.size + episode.achieved_goal.size + episode.action.size
+        needed = 4 * (values + episode.desired_goal.size) + 5 * len(episode) + len(episode.shift) + 32
+        if part and size + needed > MOST_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(episode)
+        size += needed
+    if part:
+        yield part
+
+
+def _write(folder: Path, env_id: str, episodes: Sequence[Episode]) -> Segment:
+    arrays: Arrays = {
+        "length": np.array([len(one) for one in episodes], np.int64),
+        "index": np.array([one.index for one in episodes], np.int64),
+        "terminated": np.array([one.terminated for one in episodes], np.bool_),
+        "desired_goal": np.stack([one.desired_goal for one in episodes]).astype(np.float32),
+    }
+    for name in ("observation", "achieved_goal", "action", "reward"):
+        arrays[name] = np.concatenate([getattr(one, name) for one in episodes]).astype(np.float32)
+    arrays["success"] = np.concatenate([one.success for one in episodes])
+    texts = {"env": env_id, "shifts": json.dumps([one.shift for one in episodes])}
+    contents = save(arrays, texts)
+    digest = sha256(contents)
+    name = f"{episodes[0].index:08d}-{digest[:16]}.safetensors"
+    stage = folder / f".stage-{os.getpid()}"
+    stage.write_bytes(contents)
+    sync(stage)
+    stage.rename(folder / name)
+    return Segment(name, len(contents), digest, len(episodes), int(arrays["length"].sum()))
+
+
+def _read(path: Path) -> Iterator[Episode]:
+    with safe_open(path, framework="numpy") as file:
+        arrays: Arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        shifts = json.loads(file.metadata()["shifts"])
+    step = state = 0
+    for i, length in enumerate(arrays["length"].tolist()):
+        steps, states = slice(step, step + length), slice(state, state + length + 1)
+        step, state = steps.stop, states.stop
+        yield Episode(
+            observation=arrays["observation"][states],
+            achieved_goal=arrays["achieved_goal"][states],
+            desired_goal=arrays["desired_goal"][i],
+            action=arrays["action"][steps],
+            reward=arrays["reward"][steps],
+            terminated=bool(arrays["terminated"][i]),
+            success=arrays["success"][steps],
+            index=int(arrays["index"][i]),
+            shift=shifts[i],
+        )

@@ -1,0 +1,181 @@
+"""What mild, medium and hard stand for, env by env.
+
+Aimed at: a policy that was trained without the shift loses about 10, 40 and 70 points of success to it. None
+where a family applies, but has no effect to speak of: only exact figures are offered there.
+"""
+
+from __future__ import annotations
+
+import re
+
+from regoal.envs.shift_families import FAMILIES
+from regoal.envs.shift_family import LEVEL_NAMES, Levels
+
+__all__ = ["COMBINATIONS", "LEVELS", "LEVEL_NAMES", "combination", "env_name", "levels", "why_no_levels"]
+
+LEVELS: dict[str, dict[str, Levels | None]] = {
+    "FetchReach": {
+        "gravity": None,
+        "joint_damping": (10, 30, 100),
+        "goal_region": (1.3, 1.6, 2),
+        "reward_threshold": (0.7, 0.4, 0.2),
+        "observation_bias": (0.01, 0.03, 0.06),
+        "observation_noise": (0.005, 0.02, 0.04),
+        "observation_delay": (1, 3, 6),
+        "action_gain": (0.8, 0.5, 0.3),
+        "action_rotation": (15, 45, 90),
+        "action_bias": (0.1, 0.3, 0.5),
+        "action_noise": (0.3, 0.6, 1),
+        "action_delay": (1, 2, 3),
+    },
+    "FetchPush": {
+        "friction": (0.5, 0.2, 0.1),
+        "object_mass": (2, 5, 10),
+        "gravity": (0.5, 0.2, 0.1),
+        "joint_damping": (10, 30, 100),
+        "start_region": (1.08, 1.16, 1.24),
+        "goal_region": (1.08, 1.16, 1.24),
+        "reward_threshold": (0.7, 0.5, 0.3),
+        "observation_bias": (0.005, 0.02, 0.04),
+        "observation_noise": (0.005, 0.02, 0.04),
+        "observation_delay": (1, 2, 4),
+        "action_gain": (0.8, 0.5, 0.3),
+        "action_rotation": (15, 45, 90),
+        "action_bias": (0.1, 0.2, 0.4),
+        "action_noise": (0.2, 0.5, 1),
+        "action_delay": (1, 2, 3),
+    },
+    "FetchSlide": {
+        "friction": (0.7, 0.5, 0.2),
+        "object_mass": (2, 5, 10),
+        "gravity": (0.7, 0.5, 0.2),
+        "joint_damping": (10, 30, 100),
+        "start_region": (1.2, 1.5, 2),
+        "goal_region": (1.15, 1.3, 1.49),
+        "reward_threshold": (0.8, 0.6, 0.3),
+        "observation_bias": (0.005, 0.02, 0.04),
+        "observation_noise": (0.005, 0.02, 0.04),
+        "observation_delay": (1, 2, 4),
+        "action_gain": (0.9, 0.7, 0.5),
+        "action_rotation": (10, 30, 60),
+        "action_bias": (0.1, 0.2, 0.4),
+        "action_noise": (0.2, 0.5, 1),
+        "action_delay": (1, 2, 3),
+    },
+    "FetchPickAndPlace": {
+        "friction": (0.5, 0.2, 0.1),
+        "object_mass": (2, 5, 10),
+        "gravity": (0.5, 2, 4),
+        "joint_damping": (10, 30, 100),
+        "start_region": (1.12, 1.25, 1.38),
+        "goal_region": (1.12, 1.25, 1.38),
+        "reward_threshold": (0.7, 0.5, 0.3),
+        "observation_bias": (0.005, 0.01, 0.02),
+        "observation_noise": (0.005, 0.01, 0.02),
+        "observation_delay": (1, 2, 4),
+        "action_gain": (0.8, 0.5, 0.3),
+        "action_rotation": (15, 45, 90),
+        "action_bias": (0.1, 0.2, 0.4),
+        "action_noise": (0.2, 0.5, 1),
+        "action_delay": (1, 2, 3),
+    },
+    "HandReach": {
+        "gravity": (2, 4, 8),
+        "joint_damping": (2, 5, 10),
+        "reward_threshold": (0.8, 0.6, 0.4),
+        "observation_bias": (0.005, 0.02, 0.04),
+        "observation_noise": (0.005, 0.02, 0.04),
+        "observation_delay": (1, 2, 4),
+        "action_gain": (0.95, 0.85, 0.7),
+        "action_bias": (0.02, 0.05, 0.1),
+        "action_noise": (0.05, 0.1, 0.3),
+        "action_delay": (1, 2, 3),
+    },
+    "PointMaze": {
+        "gravity": None,
+        "joint_damping": (10, 50, 100),
+        "observation_bias": (0.1, 0.3, 0.6),
+        "observation_noise": (0.1, 0.3, 0.6),
+        "observation_delay": (5, 15, 30),
+        "action_gain": (0.5, 0.2, 0.1),
+        "action_rotation": (30, 60, 90),
+        "action_bias": (0.1, 0.3, 0.5),
+        "action_noise": (0.5, 1, 2),
+        "action_delay": (5, 15, 30),
+    },
+    "AntMaze": {
+        "friction": (0.5, 0.2, 0.1),
+        "gravity": (0.7, 0.5, 0.2),
+        "joint_damping": (2, 5, 10),
+        "observation_bias": (0.05, 0.1, 0.2),
+        "observation_noise": (0.05, 0.1, 0.2),
+        "observation_delay": (1, 2, 3),
+        "action_gain": (0.8, 0.5, 0.3),
+        "action_bias": (0.1, 0.2, 0.4),
+        "action_noise": (0.2, 0.5, 1),
+        "action_delay": (1, 2, 3),
+    },
+    "PointReach": {
+        "start_region": (1.15, 1.3, 1.5),
+        "goal_region": (1.15, 1.3, 1.5),
+        "reward_threshold": (0.7, 0.4, 0.2),
+        "observation_bias": (0.02, 0.06, 0.1),
+        "observation_noise": (0.02, 0.05, 0.1),
+        "observation_delay": (1, 2, 4),
+        "action_gain": (0.5, 2, 4),
+        "action_rotation": (15, 45, 90),
+        "action_bias": (0.1, 0.2, 0.4),
+        "action_noise": (0.3, 0.6, 1),
+        "action_delay": (1, 2, 4),
+    },
+}
+
+# What `combined` stands for.
+_LAG_AND_LOSS: dict[str, Levels] = {"action_gain": (0.9, 0.7, 0.5), "action_delay": (1, 1, 2)}
+COMBINATIONS: dict[str, dict[str, Levels]] = {
+    "FetchReach": {"action_rotation": (10, 30, 45), **_LAG_AND_LOSS},
+    "FetchPush": {"friction": (0.7, 0.5, 0.3), **_LAG_AND_LOSS},
+    "FetchSlide": {"friction": (0.9, 0.7, 0.5), "action_gain": (0.95, 0.9, 0.8), "action_delay": (1, 1, 2)},
+    "FetchPickAndPlace": {"object_mass": (1.5, 2, 4), **_LAG_AND_LOSS},
+    "HandReach": {"joint_damping": (1.5, 2, 5), "action_gain": (0.98, 0.9, 0.8), "action_delay": (1, 1, 2)},
+    "PointMaze": {"joint_damping": (5, 20, 50), "action_gain": (0.7, 0.5, 0.3), "action_delay": (2, 8, 15)},
+    "AntMaze": {"friction": (0.8, 0.5, 0.3), **_LAG_AND_LOSS},
+    "PointReach": {"action_rotation": (10, 30, 45), "action_gain": (1.2, 1.5, 2), "action_delay": (1, 1, 2)},
+}
+OTHER_COMBINATION: dict[str, Levels] = {"observation_noise": (0.005, 0.01, 0.02), **_LAG_AND_LOSS}
+
+
+def env_name(env_id: str) -> str:
+    """The name that the tables have for an env: its id without module, namespace and version.
+
+    >>> env_name("FetchPushDense-v4"), env_name("AntMaze_UMaze-v5"), env_name("my_env:my/Slider-v0")
+    ('FetchPush', 'AntMaze', 'Slider')
+    """
+    bare = re.sub(r"-v\d+$", "", env_id.rpartition(":")[2].rpartition("/")[2])
+    known = bare.removesuffix("Dense").partition("_")[0]
+    return known if known in LEVELS else bare
+
+
+def levels(env_id: str, family: str) -> Levels | None:
+    """Figures for mild, medium and hard; None where only exact figures are offered.
+
+    Whether the family applies to the env at all is for the env to say.
+
+    Args:
+        env_id: a gymnasium id or `module:namespace/Id-v0`.
+        family: its name.
+    """
+    return LEVELS.get(env_name(env_id), {}).get(family, FAMILIES[family].levels)
+
+
+def why_no_levels(env_id: str, family: str) -> str:
+    """Why only exact figures are offered, where `levels` gives None."""
+    known = family in LEVELS.get(env_name(env_id), {})
+    return f"{'no effect' if known else 'no levels chosen'}: only exact figures"
+
+
+def combination(env_id: str, level: str) -> dict[str, float]:
+    """The families that `combined` stands for in an env, each with its figure for a level."""
+    place = LEVEL_NAMES.index(level)
+    table = COMBINATIONS.get(env_name(env_id), OTHER_COMBINATION)
+    return {family: figures[place] for family, figures in table.items()}

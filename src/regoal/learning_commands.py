@@ -1,0 +1,167 @@
+"""The commands that learn: one function each, whose annotated parameters are its arguments.
+
+Each returns the exit code. Heavy imports happen inside, so that `regoal --help` answers at once.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from regoal.errors import BadInput
+from regoal.launch import Machine, parse_seeds, per_seed, train_all
+
+Run = tyro.conf.Positional[Path]
+EnvId = tyro.conf.Positional[str]
+Settings = Annotated[
+    tuple[str, ...],
+    tyro.conf.arg(
+        name="set",
+        metavar="NAME=VALUE ...",
+        help="Any other settings, e.g. agent.lr=1e-3 eval_interval=100; `regoal settings` lists them.",
+    ),
+]
+MachineOptions = Annotated[Machine, tyro.conf.arg(name="")]
+Seeds = Annotated[
+    str | None, tyro.conf.arg(help="Several seeds, 0..4 or 0,2,5: runs go to OUT/seed-0 and so on.")
+]
+
+
+def train(
+    env: EnvId,
+    /,
+    out: Path,
+    agent: str = "ddpg",
+    relabel: str = "future",
+    n_sampled_goal: int = 4,
+    steps: int = 5_000,
+    seed: int = 0,
+    seeds: Seeds = None,
+    shift: str = "",
+    keep_replay: bool = False,
+    machine: MachineOptions = Machine(),  # noqa: B008  (frozen)
+    jobs: int | None = None,
+    settings: Settings = (),
+) -> int:
+    """Train an agent from scratch.
+
+    Args:
+        env: Gymnasium id, or module:namespace/Id-v0 for an env of your own.
+        out: Run folder; it must not exist.
+        agent: ddpg or sac.
+        relabel: Hindsight goals: future, final, episode, random, none, or module:function.
+        n_sampled_goal: Hindsight goals for each real one.
+        steps: Env steps to collect.
+        seed: Seed of the run.
+        seeds: Several seeds.
+        shift: What differs from the env as it comes, e.g. friction=0.1, friction=hard, or drawn anew for
+            each episode action_gain=0.5..2 (a range) or action_gain=0.5/1/2 (a list).
+        keep_replay: Keep the episodes with the checkpoints, for fine-tuning modes that use them.
+        machine: How the run uses this machine.
+        jobs: Runs at a time; as many as there are cores if not given.
+        settings: Any other setting.
+    """
+    from regoal.agent.config import TrainConfig, agent_config
+
+    config = TrainConfig(
+        env=env,
+        out=str(out),
+        agent=agent_config(agent),
+        relabel=relabel,
+        n_sampled_goal=n_sampled_goal,
+        steps=steps,
+        seed=seed,
+        shift=shift,
+        keep_replay=keep_replay,
+        **machine.settings(),
+    )
+    for name, text in _assignments(settings).items():
+        from regoal.agent.settings import set_field
+
+        config = set_field(config, name, text)
+    configs = [config] if seeds is None else per_seed(config, seeds)
+    return train_all(configs, jobs)
+
+
+def finetune(
+    run: Run,
+    /,
+    out: Path,
+    shift: str = "",
+    mode: str = "warm_start",
+    relabel: str = "future",
+    n_sampled_goal: int = 4,
+    steps: int = 3_000,
+    seed: int = 0,
+    seeds: Seeds = None,
+    warmup_steps: int = 200,
+    critic_warmup_steps: int = 0,
+    critic_reset: bool = False,
+    normaliser: str = "continue",
+    keep_replay: bool = False,
+    machine: MachineOptions = Machine(),  # noqa: B008  (frozen)
+    jobs: int | None = None,
+    settings: Settings = (),
+) -> int:
+    """Fine-tune a trained run in a shifted env.
+
+    Args:
+        run: The source: a run folder, or a folder of seed-0, seed-1 ... that are paired with --seeds.
+        out: Run folder; it must not exist.
+        shift: What differs in the target, e.g. action_rotation=45,action_gain=0.5 or friction=hard.
+        mode: zero_shot, scratch, naive, warm_start, replay_mix[=SHARE], rlpd[=SHARE] or anchor[=WEIGHT];
+            docs/finetuning.md defines each.
+        relabel: Hindsight goals: future, final, episode, random, none, or module:function.
+        n_sampled_goal: Hindsight goals for each real one.
+        steps: Env steps to collect in the target.
+        seed: Seed of the run.
+        seeds: Several seeds.
+        warmup_steps: Env steps that the source policy plays before the first update (warm_start).
+        critic_warmup_steps: Env steps after that in which the critics alone learn.
+        critic_reset: Start with fresh critics.
+        normaliser: Input statistics of the source: freeze, continue or refit.
+        keep_replay: Keep the episodes with the checkpoints.
+        machine: How the run uses this machine.
+        jobs: Runs at a time; as many as there are cores if not given.
+        settings: Any other setting.
+    """
+    from regoal.agent.config import FinetuneConfig
+    from regoal.agent.finetuning import resolve
+
+    config = FinetuneConfig(
+        out=str(out),
+        shift=shift,
+        mode=mode,
+        relabel=relabel,
+        n_sampled_goal=n_sampled_goal,
+        steps=steps,
+        seed=seed,
+        warmup_steps=warmup_steps,
+        critic_warmup_steps=critic_warmup_steps,
+        critic_reset=critic_reset,
+        normaliser=normaliser,
+        keep_replay=keep_replay,
+        **machine.settings(),
+        overrides=_assignments(settings),
+    )
+    if seeds is None:
+        return train_all([resolve(run, config)], jobs)
+    paired = (run / "seed-0").is_dir() or not (run / "config.toml").exists()
+    configs = [
+        dataclasses.replace(
+            resolve(run / f"seed-{one}" if paired else run, config), seed=one, out=str(out / f"seed-{one}")
+        )
+        for one in parse_seeds(seeds)
+    ]
+    return train_all(configs, jobs)
+
+
+def _assignments(settings: tuple[str, ...]) -> dict[str, str]:
+    pairs = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise BadInput("--set", "NAME=VALUE", repr(setting), "For example agent.lr=1e-3.")
+        pairs[name.strip()] = value.strip()
+    return pairs

@@ -1,0 +1,234 @@
+"""The commands that look at envs and at what was learned: one function each, as in `learning_commands.py`."""
+
+import contextlib
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from regoal.errors import EXIT_FAILED, BadInput
+
+Run = tyro.conf.Positional[Path]
+Runs = tyro.conf.Positional[tuple[Path, ...]]
+EnvId = tyro.conf.Positional[str]
+
+
+def evaluate(
+    run: Run,
+    /,
+    episodes: int = 100,
+    shift: str | None = None,
+    seed: int = 0,
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
+) -> int:
+    """Measure the success of a trained run.
+
+    Args:
+        run: A run folder, or a folder of seed-0, seed-1 ...
+        episodes: Episodes to play.
+        shift: World to play in, e.g. action_rotation=45; as in training if not given, "" for none.
+        seed: Seed of the episodes.
+        as_json: Print JSON, one line a run.
+    """
+    from regoal.agent.evaluation import evaluate as measure
+    from regoal.agent.policy import Policy
+    from regoal.benchmarks.sources import runs_in
+    from regoal.benchmarks.statistics import wilson_interval
+    from regoal.envs.goal_spec import GoalSpec
+
+    _require_episodes(episodes, seed)
+    for path in runs_in(run):
+        policy = Policy.load(path)
+        spec = GoalSpec.from_recipe(_recipe(path, shift))
+        env = spec.recipe.build()
+        if not as_json:
+            print(f"{path}: playing {episodes} episodes of {spec.recipe.env_id} ...", file=sys.stderr)
+        with _counted(episodes, f"{path}", quiet=as_json) as tick:
+            found = measure(env, spec, policy, episodes=episodes, seed=seed, tick=tick)
+        env.close()
+        spec.close()
+        low, high = wilson_interval(round(found.success * episodes), episodes)
+        if as_json:
+            facts = dataclasses.asdict(found) | {"success_interval": [low, high]}
+            print(json.dumps({"run": str(path), "shift": spec.recipe.shift, "seed": seed} | facts))
+        else:
+            print(
+                f"{path}: success {found.success:.2f} [{low:.2f}, {high:.2f}], "
+                f"any step {found.success_any:.2f}, return {found.mean_return:.1f} over {episodes} episodes"
+                + (f" with {spec.recipe.shift}" if spec.recipe.shift else "")
+            )
+    return 0
+
+
+def rank(
+    runs: Runs,
+    /,
+    shift: str = "",
+    episodes: int = 100,
+    seed: int = 0,
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
+) -> int:
+    """Order trained runs by their success in a target: which one to start from?
+
+    Args:
+        runs: Run folders; a folder of seed-0, seed-1 ... stands for its runs.
+        shift: The target, e.g. friction=hard; the env as it comes if not given.
+        episodes: Each run plays so many, the same ones.
+        seed: Seed of the episodes.
+        as_json: Print JSON, one line a run.
+    """
+    from regoal.benchmarks.rank import as_text
+    from regoal.benchmarks.rank import rank as order
+    from regoal.benchmarks.sources import runs_in
+
+    total = episodes * sum(len(runs_in(run)) for run in runs)
+    with _counted(total, "rank", quiet=as_json) as tick:
+        ranked = order(runs, shift, episodes, seed, tick)
+    if as_json:
+        for one in ranked:
+            print(json.dumps(dataclasses.asdict(one)))
+    else:
+        print(as_text(ranked))
+    return 0
+
+
+def watch(run: Run, /, video: Path, episodes: int = 3, shift: str | None = None, seed: int = 0) -> int:
+    """Write a video of a trained run; no display is needed.
+
+    Args:
+        run: A run folder.
+        video: The mp4 to write.
+        episodes: Episodes to show.
+        shift: World to play in; as in training if not given, "" for none.
+        seed: Seed of the episodes.
+    """
+    from regoal.benchmarks.video import record, require_rendering, require_writable_mp4, write_video
+
+    _require_episodes(episodes, seed)
+    require_writable_mp4(video)
+    require_rendering()
+    from regoal.agent.policy import Policy
+
+    policy = Policy.load(run)
+    recipe = _recipe(run, shift)
+    print(f"rendering {episodes} episodes of {recipe.env_id} ...", file=sys.stderr)
+    with _counted(episodes, str(video)) as tick:
+        frames = record(recipe, policy, episodes=episodes, seed=seed, tick=tick)
+    write_video(video, frames)
+    print(f"{video}: {len(frames)} frames")
+    return 0
+
+
+def check(env: EnvId, /, shift: str = "") -> int:
+    """Check an env against the goal contract and say how to mend what fails.
+
+    Args:
+        env: Gymnasium id, or module:namespace/Id-v0 for an env of your own.
+        shift: Check the shifted env.
+    """
+    from regoal.envs.check import check_env, render
+    from regoal.envs.recipe import EnvRecipe
+
+    recipe = EnvRecipe(env, shift)
+    print(f"playing {env} ...", file=sys.stderr)
+    findings = check_env(recipe)
+    print(render(findings))
+    return EXIT_FAILED if any(finding.verdict == "fail" for finding in findings) else 0
+
+
+def settings(agent: str = "ddpg") -> int:
+    """List all settings for --set, with their defaults.
+
+    Args:
+        agent: ddpg or sac.
+    """
+    from regoal.agent.config import TrainConfig, agent_config
+    from regoal.agent.settings import describe
+
+    print(describe(TrainConfig(env="", out="", agent=agent_config(agent))))
+    return 0
+
+
+def shifts(
+    env: Annotated[str, tyro.conf.Positional] = "",
+    /,
+    policy: tuple[Path, ...] = (),
+    episodes: int = 50,
+    seed: int | None = None,
+    out: Path = Path("."),
+    jobs: int | None = None,
+) -> int:
+    """List what can be shifted, everywhere or in one env; with --policy: where does transfer break?
+
+    Args:
+        env: Gymnasium id, or module:namespace/Id-v0; all families are listed if not given.
+        policy: Runs trained in that env; their zero-shot success is measured at every level.
+        episodes: Each run plays so many in each world.
+        seed: Seed of the episodes; one that no training run uses if not given.
+        out: Folder to write the table and the plot to.
+        jobs: Worlds at a time; as many as there are cores if not given.
+    """
+    from regoal.envs.shift_listing import listing
+
+    if not policy:
+        print(listing(env or None))
+        return 0
+    if not env:
+        raise BadInput(
+            "env", "the env that the policy was trained in", "none", "regoal shifts ENV --policy RUN"
+        )
+    from regoal.agent.machine import cores
+    from regoal.benchmarks import shift_table as table
+
+    rows = table.measure_levels(
+        policy,
+        env,
+        episodes,
+        table.SEED if seed is None else seed,
+        cores() if jobs is None else jobs,
+    )
+    print(table.as_text(rows))
+    for path in table.write_table(out, rows):
+        print(path)
+    return 0
+
+
+def doctor() -> int:
+    """Print versions, threads and what can be rendered, and explain known breakage."""
+    from regoal.doctor import report
+
+    print("looking around; trying to draw a picture takes a few seconds ...", file=sys.stderr)
+    text, problems = report()
+    print(text)
+    return EXIT_FAILED if problems else 0
+
+
+def _require_episodes(episodes: int, seed: int) -> None:
+    if episodes < 1:
+        raise BadInput("episodes", "1 or more", str(episodes))
+    if seed < 0:
+        raise BadInput("seed", "0 or more", str(seed))
+
+
+def _recipe(run: Path, shift: str | None) -> Any:
+    from regoal.agent.run_folder import read_config
+    from regoal.envs.recipe import EnvRecipe
+
+    config = read_config(run)
+    return EnvRecipe(config.env, config.shift if shift is None else shift, config.env_kwargs)
+
+
+@contextlib.contextmanager
+def _counted(total: int, label: str, quiet: bool = False) -> Iterator[Callable[[], object]]:
+    """Counts calls of what it yields, as a bar on a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=total, desc=label, unit="episode", leave=False) as shown:
+        yield lambda: shown.update(1)

@@ -1,0 +1,327 @@
+"""Fine-tuning modes: each is what its line says, and what makes no sense is refused."""
+
+import csv
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from regoal import BadInput, DDPGConfig, FinetuneConfig, SACConfig, TrainConfig, finetune, train
+from regoal.agent import training
+from regoal.agent.anchor import Anchor
+from regoal.agent.checkpoints import newest_checkpoint
+from regoal.agent.config import NORMALISER_MODES
+from regoal.agent.experience import Experience
+from regoal.agent.finetuning import resolve
+from regoal.agent.modes import MODES, START, faded, parse_mode, start_settings
+from regoal.agent.run_folder import read_config
+from regoal.agent.source import source_replay
+from regoal.buffers.batch import Batch
+from regoal.buffers.strategies import NAMES
+
+AGENTS = {
+    "ddpg": DDPGConfig(hidden=(16, 16), batch_size=32),
+    "sac": SACConfig(hidden=(16, 16), batch_size=32),
+}
+FIELDS = ("actor.flat", "critic.flat")
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A trained run of each agent that kept its replay."""
+    folder = tmp_path_factory.mktemp("sources")
+    for name, agent in AGENTS.items():
+        train(
+            TrainConfig(
+                env="regoal/PointReach-v0",
+                out=str(folder / name),
+                agent=agent,
+                steps=300,
+                seed=3,
+                eval_interval=1_000,
+                eval_episodes=2,
+                keep_replay=True,
+                workers=0,
+            )
+        )
+    return {name: folder / name for name in AGENTS}
+
+
+def _tuned(source: Path, out: Path, mode: str, **changes: Any) -> Path:
+    config = FinetuneConfig(
+        out=str(out), mode=mode, steps=200, warmup_steps=100, eval_interval=100, eval_episodes=2, workers=0
+    )
+    return finetune(source, dataclasses.replace(config, **changes)).path
+
+
+def _arrays(run: Path) -> dict[str, Any]:
+    return newest_checkpoint(run).learner_arrays()
+
+
+def _rows(run: Path) -> list[dict[str, str]]:
+    with (run / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [{key: value for key, value in row.items() if not key.startswith("wall_")} for row in rows]
+
+
+COMBINATIONS = [
+    (mode, agent, NAMES[(i + j) % len(NAMES)], NORMALISER_MODES[(i + j) % 3])
+    for i, mode in enumerate(MODES)
+    for j, agent in enumerate(AGENTS)
+] + [("replay_mix", "ddpg", name, "continue") for name in NAMES]
+
+
+@pytest.mark.parametrize(("mode", "agent", "relabel", "normaliser"), COMBINATIONS)
+def test_every_mode_runs_with_every_agent_strategy_and_normaliser(
+    tmp_path: Path, sources: dict[str, Path], mode: str, agent: str, relabel: str, normaliser: str
+) -> None:
+    out = _tuned(
+        sources[agent],
+        tmp_path / "run",
+        mode,
+        relabel=relabel,
+        normaliser="continue" if mode == "scratch" else normaliser,
+        shift="action_gain=0.5",
+    )
+    rows = _rows(out)
+    expected = 0 if mode == "zero_shot" else 50 if mode == "warm_start" else 100
+    assert int(rows[-1]["gradient_steps"]) == expected
+    assert len(rows) == (1 if mode == "zero_shot" else 3)
+    written = read_config(out)
+    assert (written.mode, written.shift) == (mode, "action_gain=0.5")
+    before, after = _arrays(sources[agent]), _arrays(out)
+    for field in FIELDS:  # what learns has learned, what does not has not
+        assert np.array_equal(before[field], after[field]) == (mode == "zero_shot")
+
+
+def test_zero_shot_is_the_sources_policy_in_the_target(tmp_path: Path, sources: dict[str, Path]) -> None:
+    out = _tuned(sources["sac"], tmp_path / "run", "zero_shot", shift="action_rotation=90", seed=7)
+    naive = _tuned(sources["sac"], tmp_path / "naive", "naive", shift="action_rotation=90", seed=7)
+    (row,) = _rows(out)
+    assert (row["env_steps"], row["gradient_steps"], row["episodes"]) == ("0", "0", "0")
+    assert row["success"] == _rows(naive)[0]["success"]
+    assert row["return"] == _rows(naive)[0]["return"]
+
+
+def test_scratch_is_training_in_the_target_and_nothing_else(tmp_path: Path, sources: dict[str, Path]) -> None:
+    out = _tuned(sources["ddpg"], tmp_path / "run", "scratch", shift="action_gain=0.5", seed=5)
+    plain = train(
+        dataclasses.replace(
+            read_config(sources["ddpg"]),
+            out=str(tmp_path / "plain"),
+            shift="action_gain=0.5",
+            seed=5,
+            steps=200,
+            eval_interval=100,
+            keep_replay=False,
+        )
+    )
+    assert _rows(out) == _rows(plain.path)
+    assert all(np.array_equal(value, _arrays(plain.path)[key]) for key, value in _arrays(out).items())
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_critics_warm_up_alone(tmp_path: Path, sources: dict[str, Path], agent: str) -> None:
+    """With 100 steps of warm-up and 150 of the critics alone, the actor learns from 300 on."""
+    out = _tuned(sources[agent], tmp_path / "run", "warm_start", critic_warmup_steps=150, steps=300)
+    rows = _rows(out)
+    assert [row["critic_loss"] != "" for row in rows] == [False, False, True, True]
+    assert [row["actor_loss"] != "" for row in rows] == [False, False, False, True]
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_an_update_of_the_critics_alone_leaves_the_actor(sources: dict[str, Path], agent: str) -> None:
+    learner, batch = _learner_and_batch(sources[agent])
+    before = training.state_of(learner)
+    learner.update(batch, actor_learns=False)
+    after = training.state_of(learner)
+    changed = {name for name in before if not np.array_equal(before[name], after[name])}
+    # The target actor goes on following the actor, which stays where it is.
+    learned = {name.partition(".")[0] for name in changed} - {"target_actor"}
+    assert learned == {"critic", "target_critic", "critic_optimiser"}
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_a_strong_pull_brings_the_actor_back_to_the_source(sources: dict[str, Path], agent: str) -> None:
+    learner, batch = _learner_and_batch(sources[agent])
+    spec_size = batch.action.shape[-1]
+    anchor = Anchor(learner.actor, learner.normaliser, spec_size, "cpu")
+    with torch.no_grad():
+        learner.actor.flat += 0.1
+    distances = []
+    for _ in range(60):
+        pull = anchor.pull(batch, 1_000.0)
+        now = Anchor(learner.actor, learner.normaliser, spec_size, "cpu").pull(batch, 1.0)
+        distances.append(float(pull.loss(now.action)) / 1_000.0)
+        learner.update(batch, pull=pull)
+    assert distances[0] > 0.05
+    assert distances[-1] < 0.05 * distances[0]
+
+
+def _learner_and_batch(source: Path) -> tuple[Any, Batch]:
+    config = resolve(source, FinetuneConfig(out="never", mode="replay_mix", steps=300))
+    spec = training.GoalSpec.of("regoal/PointReach-v0")
+    begun = training.Training(training.validated(config), spec)
+    for episode in source_replay(config):
+        begun.experience.add(episode)
+    return begun.learner, begun.experience.sample(32, 0)
+
+
+def test_critics_start_afresh_and_the_actor_does_not(tmp_path: Path, sources: dict[str, Path]) -> None:
+    started = _begun(sources["sac"], tmp_path, "warm_start", critic_reset=True)
+    scratch = _begun(sources["sac"], tmp_path, "scratch")
+    source = _arrays(sources["sac"])
+    assert np.array_equal(started["actor.flat"], source["actor.flat"])
+    assert np.array_equal(started["temperature.log_alpha"], source["temperature.log_alpha"])
+    for name in ("critic.flat", "target_critic.flat", "critic_optimiser.0.exp_avg"):
+        assert np.array_equal(started[name], scratch[name])
+        assert not np.array_equal(started[name], source[name])
+
+
+def test_rlpd_takes_replay_and_input_statistics_but_no_network(
+    tmp_path: Path, sources: dict[str, Path]
+) -> None:
+    started, scratch = (_begun(sources["ddpg"], tmp_path, mode) for mode in ("rlpd", "scratch"))
+    source = _arrays(sources["ddpg"])
+    for name, value in started.items():
+        assert np.array_equal(value, (source if name.startswith("normaliser.") else scratch)[name]), name
+
+
+def _begun(source: Path, folder: Path, mode: str, **changes: Any) -> dict[str, Any]:
+    """A learner's arrays before its first step."""
+    config = FinetuneConfig(out=str(folder / "never"), mode=mode, steps=300, **changes)
+    spec = training.GoalSpec.of("regoal/PointReach-v0")
+    begun = training.Training(training.validated(resolve(source, config)), spec)
+    return training.state_of(begun.learner)
+
+
+@pytest.mark.parametrize(
+    ("mode", "first", "last"), [("replay_mix=0.8", 0.8, 0.2), ("rlpd", 0.5, 0.5), ("rlpd=0.25", 0.25, 0.25)]
+)
+def test_the_sources_share_of_a_batch_is_as_said(
+    tmp_path: Path,
+    sources: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    mode: str,
+    first: float,
+    last: float,
+) -> None:
+    seen: list[tuple[int, int]] = []
+    sample = Experience.sample
+
+    def noted(self: Experience, batch_size: int, env_steps: int) -> Batch:
+        batch = sample(self, batch_size, env_steps)
+        seen.append((env_steps, batch.n_source))
+        return batch
+
+    monkeypatch.setattr(Experience, "sample", noted)
+    # Blocks of 100 steps: the updates come after 100, 200, 300 and 400 of 400 steps.
+    _tuned(sources["ddpg"], tmp_path / "run", mode, steps=400)
+    for steps, share in ((100, first if "rlpd" in mode else 0.6), (300, last)):
+        counts = [n for at, n in seen if at == steps]
+        assert len(counts) == 50
+        assert np.mean(counts) / 32 == pytest.approx(share, abs=0.02)
+    assert ({n for at, n in seen if at == 400} == {0}) == mode.startswith("replay_mix")
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_anchored_actors_stay_near_the_source(tmp_path: Path, sources: dict[str, Path], agent: str) -> None:
+    distance = {}
+    for mode in ("naive", "anchor=100"):
+        out = _tuned(
+            sources[agent],
+            tmp_path / mode,
+            mode,
+            shift="action_rotation=90",
+            steps=400,
+            keep_replay=True,
+            overrides={"anchor_steps": "0"} if mode != "naive" else {},
+        )
+        batch = list(source_replay(read_config(out)))[-1]
+        seen = batch.observation, batch.desired_goal
+        actions = [newest_checkpoint(run).policy().act(*seen) for run in (sources[agent], out)]
+        distance[mode] = float(np.square(actions[0] - actions[1]).mean())
+    assert distance["anchor=100"] < 0.1 * distance["naive"]
+
+
+def test_mixed_runs_repeat_themselves_whoever_plays(tmp_path: Path, sources: dict[str, Path]) -> None:
+    runs = [_tuned(sources["ddpg"], tmp_path / f"{n}", "replay_mix", workers=n) for n in (0, 1)]
+    assert _rows(runs[0]) == _rows(runs[1])
+    assert all(np.array_equal(value, _arrays(runs[1])[key]) for key, value in _arrays(runs[0]).items())
+
+
+def test_modes_differ_in_settings_of_one_loop_alone(sources: dict[str, Path]) -> None:
+    """Between any two modes nothing differs but how the run starts, and steps for zero-shot."""
+    names = {*START, "mode", "source", "steps"}
+    plain = resolve(sources["ddpg"], FinetuneConfig(out="x", mode="naive"))
+    for mode in MODES:
+        other = resolve(sources["ddpg"], FinetuneConfig(out="x", mode=mode))
+        differing = {
+            field.name
+            for field in dataclasses.fields(plain)
+            if getattr(plain, field.name) != getattr(other, field.name)
+        }
+        assert differing <= names, mode
+
+
+def test_the_guide_defines_every_mode() -> None:
+    guide = (Path(__file__).parents[1] / "docs" / "finetuning.md").read_text()
+    for name, mode in MODES.items():
+        assert f"| `{name}` | {mode.does} | {mode.paper} |" in guide
+
+
+def test_a_figure_fades_linearly_or_stays() -> None:
+    assert [faded(0.8, steps, 400) for steps in (0, 100, 400, 900)] == pytest.approx([0.8, 0.6, 0, 0])
+    assert faded(0.8, 10**9, 0) == 0.8
+    assert start_settings("anchor=2", 1000) == START | {"anchor": 2.0, "anchor_steps": 500}
+    assert start_settings("replay_mix", 1000) == START | {"source_share": 0.5, "source_share_steps": 1000}
+    assert start_settings("naive", 1000) == START
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("replay_mx", "Did you mean replay_mix"),
+        ("naive=2", "naive alone"),
+        ("anchor=strong", "anchor=NUMBER"),
+        ("", "one of zero_shot, scratch"),
+    ],
+)
+def test_a_mode_that_cannot_be_read_is_refused(text: str, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        parse_mode(text)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mode": "replay_mix=1"}, "source_share: expected in \\[0, 1\\)"),
+        ({"mode": "anchor=-1"}, "anchor: expected 0 or more"),
+        ({"mode": "naive", "critic_reset": True}, "warm_start, replay_mix, anchor"),
+        ({"mode": "scratch", "critic_warmup_steps": 50}, "critic_warmup_steps"),
+        ({"mode": "scratch", "normaliser": "freeze"}, "takes none"),
+        ({"mode": "rlpd=0"}, "source_share"),
+        ({"mode": "rlpd", "overrides": {"critic_reset": "true"}}, "critic_reset"),
+        ({"mode": "scratch", "overrides": {"anchor": "1"}}, "a source to start from"),
+        ({"mode": "warm_start", "critic_warmup_steps": 200}, "before the actor's first update"),
+        ({"mode": "rlpd", "overrides": {"env": "FetchReach-v4"}}, "observation size"),
+        ({"mode": "zero_shot", "overrides": {"steps": "100"}}, "0 for zero_shot"),
+    ],
+)
+def test_a_start_that_makes_no_sense_is_refused_and_writes_nothing(
+    tmp_path: Path, sources: dict[str, Path], changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(BadInput, match=message):
+        _tuned(sources["ddpg"], tmp_path / "out", **changes)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("mode", ["replay_mix", "rlpd"])
+def test_a_source_without_replay_is_refused(tmp_path: Path, sources: dict[str, Path], mode: str) -> None:
+    without = _tuned(sources["ddpg"], tmp_path / "without", "naive")
+    with pytest.raises(BadInput, match="which did not. Train it with --keep-replay"):
+        _tuned(without, tmp_path / "out", mode)
+    assert not (tmp_path / "out").exists()

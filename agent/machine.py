@@ -17,8 +17,8 @@ def worker_count(config: TrainConfig, recipe: EnvRecipe) -> int:
     """Rollout workers for a run.
 
     Left to choose, one core is for learning and the others play, no more of them than a block has
-    episodes. A run that is itself one of several processes has no cores to spare. An env that the user's
-    script has registered is played in the script's own process, the only one that knows it.
+    episodes. A run that is itself one of several processes has no cores to spare. An env or a shift that the
+    user's script has registered is played in the script's own process, the only one that knows it.
 
     Raises:
         BadInput: workers are asked for, and could not build the env.
@@ -27,8 +27,8 @@ def worker_count(config: TrainConfig, recipe: EnvRecipe) -> int:
     if config.workers > 0 and not elsewhere:
         raise BadInput(
             "workers",
-            "an env that another process can build",
-            f"{recipe.env_id}, which this script registered",
+            "an env and a shift that another process can build",
+            f"{recipe.env_id}{' with ' + recipe.shift if recipe.shift else ''}, which only this script knows",
             "Register it in a module of its own and name that, module:namespace/Id-v0, or use workers=0.",
         )
     if config.workers != AUTO:

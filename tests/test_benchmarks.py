@@ -13,7 +13,8 @@ import pytest
 
 from regoal import BadInput, DDPGConfig, TrainConfig, train
 from regoal.agent.checkpoints import newest_checkpoint
-from regoal.benchmarks import demo, speed
+from regoal.agent.modes import MODES
+from regoal.benchmarks import demo, modes, speed
 from regoal.benchmarks.measures import steps_to
 from regoal.benchmarks.parallel import RunFailed, run_all
 from regoal.benchmarks.statistics import bootstrap_interval, wilson_interval
@@ -206,6 +207,12 @@ def test_the_committed_speed_has_every_measure_and_repetition() -> None:
     sampled = [row for row in rows if row["measure"].startswith("HER sample") and row["target"]]
     assert {row["peer"] for row in sampled} == {"stable-baselines3", "tianshou", "torchrl", "limit"}
     assert len(sampled) == 4 * 3 + 2
+
+
+def test_the_guide_shows_the_committed_comparison_of_modes() -> None:
+    rows = read_rows(RESULTS / "modes-reach.csv")
+    assert {row["arm"] for row in rows} == set(MODES)
+    assert modes.table(rows) in (ROOT / "docs" / "finetuning.md").read_text()
 
 
 def test_a_ratio_above_one_means_that_ours_is_better() -> None:

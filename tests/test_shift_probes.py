@@ -228,7 +228,7 @@ def test_action_noise_is_white_apart_for_every_component_and_new_in_every_episod
 
 def test_actions_are_scaled_then_turned_then_offset_then_delayed_then_clipped() -> None:
     got = _received("action_bias=0.1,action_delay=1,action_rotation=90,action_gain=0.5", [[0.4, 0], [1, 1]])
-    np.testing.assert_allclose(got, [[0, 0], [0.1, 0.3]], atol=1e-6)
+    np.testing.assert_allclose(got, [[0.0, 0.0], [0.1, 0.3]], atol=1e-6)
     np.testing.assert_allclose(_received("action_bias=0.5", [[0.8, -0.8]]), [[1.0, -0.3]], atol=1e-6)
 
 

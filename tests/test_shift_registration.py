@@ -55,7 +55,8 @@ class Push(Effect):
     """Adds to the first component of the action."""
 
     def act(self, action: NDArray[Any], noise: np.random.Generator) -> NDArray[Any]:
-        return np.asarray(action + [self.value, 0.0])
+        pushed: NDArray[Any] = action + np.array([self.value, 0.0])
+        return pushed
 
 
 class Other(Effect):
@@ -165,6 +166,31 @@ def test_a_family_of_the_script_itself_has_no_prefix_and_stays_in_its_process(
     env.reset(seed=0)
     env.step(np.ones(2, np.float32))
     np.testing.assert_allclose(env.get_wrapper_attr("received"), [1.0, 0.5])
+
+
+class Touchy(Effect):
+    """Stands no hook where it is to change nothing."""
+
+    def after_reset(self, observation: dict[str, Any]) -> dict[str, Any]:
+        assert self.value
+        return observation
+
+    def act(self, action: NDArray[Any], noise: np.random.Generator) -> NDArray[Any]:
+        assert self.value
+        return action
+
+    def sense(self, observation: dict[str, Any], noise: np.random.Generator) -> dict[str, Any]:
+        assert self.value
+        return observation
+
+
+def test_hooks_rest_in_episodes_whose_value_changes_nothing() -> None:
+    env = make(POINT, f"{register_shift('touchy', Touchy)}=0/1")
+    told = set()
+    for seed in range(10):
+        told.add(env.reset(seed=seed)[1]["shift"][-1])
+        env.step(np.zeros(2, np.float32))
+    assert told == {"0", "1"}
 
 
 def test_the_same_class_may_be_registered_again(module: str) -> None:

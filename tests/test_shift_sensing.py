@@ -1,5 +1,7 @@
 """Shifts of sensing: what the agent sees, what it does to a controller, and what stays true."""
 
+from typing import Any
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -110,14 +112,14 @@ def test_each_episode_starts_with_its_own_first_reading() -> None:
 
 
 def test_bounded_observations_stay_within_their_bounds() -> None:
-    class Narrow(gym.ObservationWrapper):  # type: ignore[type-arg]
+    class Narrow(gym.ObservationWrapper[Any, Any, Any]):
         def __init__(self, env: Env) -> None:
             super().__init__(env)
             box = gym.spaces.Box(-1.0, 1.0, (4,), np.float32)
             spaces = env.observation_space.spaces  # type: ignore[attr-defined]
             self.observation_space = gym.spaces.Dict({**spaces, "observation": box})
 
-        def observation(self, observation: dict[str, Floats]) -> dict[str, Floats]:
+        def observation(self, observation: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
             small = np.clip(observation["observation"], -1, 1).astype(np.float32)
             return {**observation, "observation": small}
 

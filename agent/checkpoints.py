@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,7 @@ from safetensors.numpy import load_file, save_file
 
 from regoal.agent.durable import sha256, sync
 from regoal.agent.policy import Exploration, Policy
-from regoal.agent.replay_files import Segment, listed, read_segments
-from regoal.buffers.episode import Episode
+from regoal.agent.replay_files import Segment
 from regoal.errors import BadInput, TrainingFault
 
 SCHEMA = 2
@@ -66,17 +65,9 @@ class Checkpoint:
         )
 
     @property
-    def keeps_replay(self) -> bool:
-        """Whether the run's episodes were kept with it."""
-        return bool(self.state.get("replay"))
-
-    def replay(self) -> Iterator[Episode]:
-        """The run's episodes up to this checkpoint, in order; none where they were not kept.
-
-        Raises:
-            BadInput: a file of them is missing or damaged.
-        """
-        return read_segments(self.path.parent.parent, self.state.get("replay", []))
+    def segments(self) -> list[Segment]:
+        """Files of the run's episodes up to this checkpoint, in order; none where they were not kept."""
+        return [Segment(**values) for values in self.state.get("replay", [])]
 
     def learner_arrays(self) -> Arrays:
         """All arrays of the learner, as `learner.state_of` gave them."""
@@ -119,7 +110,7 @@ def save_checkpoint(
     state = {
         "schema": SCHEMA,
         "counters": counters,
-        "replay": listed(replay),
+        "replay": [asdict(segment) for segment in replay],
         "policy": {
             "n_layers": len(policy.weights),
             "clip": policy.clip,

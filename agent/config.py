@@ -94,7 +94,7 @@ class TrainConfig:
     source_share: float = 0.0  # share of each batch that is drawn from the source's replay
     source_share_steps: int = 0  # env steps over which that share falls linearly to 0; 0: it stays
     anchor: float = 0.0  # weight of the squared distance to the source's actions in the actor's loss
-    anchor_steps: int = 0  # env steps over which that weight falls linearly to 0; 0: it stays
+    anchor_steps: int = 0  # env steps, once the actor learns, over which it falls to 0; 0: it stays
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class FinetuneConfig:
     n_sampled_goal: int = 4
     steps: int = 3_000  # env steps in the target
     seed: int = 0
-    warmup_steps: int = 200  # env steps that the policy plays before the first update (warm_start)
+    warmup_steps: int | None = None  # env steps before the first update (warm_start; 200 if not given)
     critic_warmup_steps: int = 0  # env steps after that in which the critics alone learn
     critic_reset: bool = False  # start with fresh critics
     normaliser: str = "continue"  # freeze, continue, refit

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from regoal.agent.config import TrainConfig
 from regoal.agent.modes import faded
-from regoal.agent.replay_files import Segment, write_segments
+from regoal.agent.replay_files import MOST_BYTES, Segment, stored_bytes, write_segments
 from regoal.agent.run_folder import nearest_folder
 from regoal.agent.seeding import Stream, generator
 from regoal.agent.source import source_replay
@@ -13,6 +13,7 @@ from regoal.buffers.episode import Episode
 from regoal.buffers.hindsight import HindsightBuffer, buffer_bytes
 from regoal.buffers.mixed import MixedReplay
 from regoal.envs.goal_spec import GoalSpec
+from regoal.errors import BadInput
 
 
 class Experience:
@@ -24,6 +25,7 @@ class Experience:
 
     Attributes:
         own: the buffer of the run's own episodes.
+        segments: those of them that are in the run's folder.
 
     Raises:
         BadInput: a source's replay is asked for and there is none, or it does not fit.
@@ -38,7 +40,7 @@ class Experience:
         if config.source_share:
             self._mixed = MixedReplay(self.own, self._source(), generator(config.seed, Stream.MIXING))
         self._unwritten: list[Episode] = []
-        self._segments: list[Segment] = []
+        self.segments: list[Segment] = []
 
     def add(self, episode: Episode) -> None:
         """Store one of the run's own episodes.
@@ -49,6 +51,8 @@ class Experience:
         self.own.add_episode(episode)
         if self._config.keep_replay:
             self._unwritten.append(episode)
+            if sum(map(stored_bytes, self._unwritten)) > MOST_BYTES:
+                self.write()
 
     def sample(self, batch_size: int, env_steps: int) -> Batch:
         """A batch in memory that the next one is written into.
@@ -62,12 +66,11 @@ class Experience:
         share = faded(self._config.source_share, env_steps, self._config.source_share_steps)
         return self._mixed.sample(batch_size, share, reuse=True)
 
-    def write(self, run: Path) -> list[Segment]:
-        """Put what is new into the run's folder; returns all segments that are there."""
+    def write(self) -> None:
+        """Put what is new into the run's folder."""
         if self._unwritten:
-            self._segments += write_segments(run, self._config.env, self._unwritten)
+            self.segments += write_segments(Path(self._config.out), self._unwritten)
             self._unwritten = []
-        return self._segments
 
     @property
     def description(self) -> str:
@@ -79,9 +82,16 @@ class Experience:
 
     def _source(self) -> HindsightBuffer:
         """The newest of the source's episodes, as many as a buffer may hold."""
-        episodes = list(source_replay(self._config))
-        source = self._buffer(sum(map(len, episodes)), Stream.SOURCE_REPLAY)
+        transitions, episodes = source_replay(self._config)
+        source = self._buffer(transitions, Stream.SOURCE_REPLAY)
         for episode in episodes:
+            if len(episode) > self._spec.max_episode_steps:
+                raise BadInput(
+                    "source_share",
+                    f"episodes of at most {self._spec.max_episode_steps} steps, the target's time limit",
+                    f"one of {len(episode)} in the replay of {self._config.source}",
+                    "Give the target the source's time limit, or choose a mode without its replay.",
+                )
             source.add_episode(episode, foreign=True)
         return source
 

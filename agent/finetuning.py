@@ -2,12 +2,11 @@
 
 import dataclasses
 import os
-from typing import Any
 
 from regoal.agent.config import FinetuneConfig, TrainConfig
-from regoal.agent.modes import MODES, parse_mode, start_settings
+from regoal.agent.modes import parse_mode, start_settings
 from regoal.agent.run_folder import read_config
-from regoal.agent.settings import set_field
+from regoal.agent.settings import set_field, typed_fields
 from regoal.agent.training import RunResult, train
 from regoal.errors import BadInput
 
@@ -27,10 +26,15 @@ def finetune(run: str | os.PathLike[str], config: FinetuneConfig) -> RunResult:
 
 def resolve(run: str | os.PathLike[str], config: FinetuneConfig) -> TrainConfig:
     """The settings of the fine-tuning run: the source's, but for what `config` says."""
-    name, _ = parse_mode(config.mode)
-    _check_options(config, name)
+    config = typed_fields(config)
+    mode, _ = parse_mode(config.mode)
+    _check(config, mode)
     source = read_config(run)
-    steps = 0 if name == "zero_shot" else config.steps
+    steps = 0 if mode == "zero_shot" else config.steps
+    starts = start_settings(config.mode, steps)
+    if config.warmup_steps is not None:
+        starts["learning_starts"] = config.warmup_steps
+    starts |= {"critic_warmup_steps": config.critic_warmup_steps, "critic_reset": config.critic_reset}
     resolved = dataclasses.replace(
         source,
         out=config.out,
@@ -46,32 +50,29 @@ def resolve(run: str | os.PathLike[str], config: FinetuneConfig) -> TrainConfig:
         buffer_on_disk=config.buffer_on_disk,
         profile=config.profile,
         keep_replay=config.keep_replay,
-        source="" if name == "scratch" else os.fspath(run),
-        mode=name,
+        source="" if mode == "scratch" else os.fspath(run),
+        mode=mode,
         normaliser=config.normaliser,
-        **start_settings(config.mode, steps) | _eased_in(config, name),
+        **starts,
     )
     for name, text in config.overrides.items():
-        resolved = set_field(resolved, name, text)
+        resolved = set_field(resolved, name, str(text))
     return resolved
 
 
-def _eased_in(config: FinetuneConfig, mode: str) -> dict[str, Any]:
-    """What the options of the modes that ease in say."""
-    eased: dict[str, Any] = {"learning_starts": config.warmup_steps} if mode == "warm_start" else {}
-    if MODES[mode].eases_in:
-        eased |= {"critic_warmup_steps": config.critic_warmup_steps, "critic_reset": config.critic_reset}
-    return eased
-
-
-def _check_options(config: FinetuneConfig, mode: str) -> None:
-    if config.warmup_steps < 0:
+def _check(config: FinetuneConfig, mode: str) -> None:
+    """What only shows before the settings are put together; `validation` looks at the rest."""
+    if config.steps < 1:
+        raise BadInput("steps", "1 or more", str(config.steps))
+    if config.warmup_steps is not None and mode != "warm_start":
+        raise BadInput("warmup_steps", "mode 'warm_start', which fills the buffer first", f"mode {mode!r}")
+    if config.warmup_steps is not None and config.warmup_steps < 0:
         raise BadInput("warmup_steps", "0 or more", str(config.warmup_steps))
-    asked = [name for name in ("critic_warmup_steps", "critic_reset") if getattr(config, name)]
-    if asked and not MODES[mode].eases_in:
-        eased = [name for name, one in MODES.items() if one.eases_in]
-        raise BadInput(asked[0], f"a mode it goes with, {', '.join(eased)}", f"mode {mode!r}")
     if mode == "scratch" and config.normaliser != "continue":
         raise BadInput(
             "normaliser", "statistics of a source", "mode 'scratch', which takes none", "Leave it out."
         )
+    for name in ("mode", "steps", "source"):  # others follow from them
+        if name in config.overrides:
+            fix = "It is the run that is named first." if name == "source" else f"Use --{name}."
+            raise BadInput("--set", "a setting without an option of its own", repr(name), fix)

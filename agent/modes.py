@@ -6,9 +6,10 @@ from typing import Any
 
 from regoal.errors import BadInput, did_you_mean
 
-# Settings of a run that say how it starts; a mode gives all of them.
+WARMUP_STEPS = 200  # env steps that the source policy plays before the first update of a warm start
+
+# Settings that say how a run starts from its source, as they are where nothing is asked for.
 START: dict[str, Any] = {
-    "learning_starts": 0,
     "fresh_networks": False,
     "critic_reset": False,
     "critic_warmup_steps": 0,
@@ -17,6 +18,7 @@ START: dict[str, Any] = {
     "anchor": 0.0,
     "anchor_steps": 0,
 }
+AT_ONCE = {"learning_starts": 0}  # modes with fresh networks keep the source's
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,10 @@ class Mode:
         does: one line, for people.
         paper: where it comes from.
         settings: of the run, that differ from those of `START`.
-        figure: the setting that `MODE=FIGURE` gives, if it takes one.
+        figure: the setting that `MODE=FIGURE` gives, if it takes one; it must be more than 0.
         fades_over: share of the run's steps over which that figure falls linearly to nothing; it stays
             where this is 0.
-        eases_in: whether a warm-up of buffer and critics and fresh critics go with it.
+        eases_in: whether the critics may warm up alone or start afresh.
     """
 
     does: str
@@ -40,26 +42,35 @@ class Mode:
     fades_over: float = 0.0
     eases_in: bool = False
 
+    @property
+    def takes(self) -> set[str]:
+        """Settings of `START` that are for the user to choose."""
+        chosen = {self.figure, f"{self.figure}_steps"} if self.figure else set()
+        return chosen | ({"critic_reset", "critic_warmup_steps"} if self.eases_in else set())
+
 
 MODES: dict[str, Mode] = {
     "zero_shot": Mode(
         "the source policy as it is, evaluated once; nothing is collected or learned",
         "Taylor & Stone 2009",
+        AT_ONCE,
     ),
     "scratch": Mode("fresh networks, nothing of the source but its settings", "the baseline"),
     "naive": Mode(
         "keep weights, optimisers and input statistics, start with an empty buffer, learn at once",
         "the usual practice",
+        AT_ONCE,
     ),
     "warm_start": Mode(
         "as naive, but the source policy first fills the buffer; critics may warm up alone or start afresh",
         "WSRL, Zhou 2024, arXiv 2412.07762",
+        {"learning_starts": WARMUP_STEPS},
         eases_in=True,
     ),
     "replay_mix": Mode(
         "keep everything; a share of each batch is the source's replay, falling to none over the run",
         "after RLPD, Ball 2023, arXiv 2302.02948",
-        {"source_share": 0.5},
+        AT_ONCE | {"source_share": 0.5},
         figure="source_share",
         fades_over=1.0,
         eases_in=True,
@@ -73,7 +84,7 @@ MODES: dict[str, Mode] = {
     "anchor": Mode(
         "keep everything; the actor is pulled to the source's actions, less and less over half the run",
         "after Nair 2018, arXiv 1709.10089, eq. 2",
-        {"anchor": 1.0},
+        AT_ONCE | {"anchor": 1.0},
         figure="anchor",
         fades_over=0.5,
         eases_in=True,
@@ -101,14 +112,14 @@ def parse_mode(text: str) -> tuple[str, float | None]:
 
 
 def start_settings(text: str, steps: int) -> dict[str, Any]:
-    """All settings of `START` for a mode and a run of so many env steps."""
+    """How a run of so many env steps starts in a mode: all settings of `START`, and what it is to learn."""
     name, figure = parse_mode(text)
     mode = MODES[name]
     settings = START | dict(mode.settings)
     if figure is not None:
         settings[mode.figure] = figure
     if mode.fades_over:
-        settings[f"{mode.figure}_steps"] = round(mode.fades_over * steps)
+        settings[f"{mode.figure}_steps"] = max(round(mode.fades_over * steps), 1)
     return settings
 
 

@@ -10,8 +10,8 @@ Loading runs no code.
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from regoal.buffers.episode import Episode
 from regoal.errors import BadInput
 
 FOLDER = "replay"
+DOMAINS = "domains"  # where each episode was played: env id and shift
 MOST_BYTES = 63 << 20  # of the contents of a segment, which stays below 64 MB with its header
 Arrays = dict[str, NDArray[Any]]
 
@@ -48,33 +49,27 @@ class Segment:
     transitions: int
 
 
-def write_segments(run: Path, env_id: str, episodes: Sequence[Episode]) -> list[Segment]:
+def write_segments(run: Path, episodes: Sequence[Episode]) -> list[Segment]:
     """Write episodes to new segments of a run; they are on disk when this returns.
 
-    Args:
-        run: the run folder.
-        env_id: of the env they were played in; each episode knows its shift.
-        episodes: in their order.
+    The same episodes make the same files, so writing them again changes nothing.
     """
     folder = run / FOLDER
     folder.mkdir(exist_ok=True)
-    segments = [_write(folder, env_id, part) for part in _parts(episodes)]
+    for left in folder.glob(".stage-*"):  # of a process that was killed while it wrote
+        left.unlink()
+    segments = [_write(folder, part) for part in _parts(episodes)]
     sync(folder)
     return segments
 
 
-def read_segments(run: Path, listed: Sequence[Mapping[str, Any]]) -> Iterator[Episode]:
-    """The episodes of a run's segments, in order.
-
-    Args:
-        run: the run folder.
-        listed: segments as a checkpoint's state lists them.
+def read_segments(run: Path, segments: Sequence[Segment]) -> Iterator[Episode]:
+    """The episodes of a run's segments, in order, one file in memory at a time.
 
     Raises:
         BadInput: a segment is missing or damaged.
     """
-    for values in listed:
-        segment = Segment(**values)
+    for segment in segments:
         path = run / FOLDER / segment.name
         if Path(segment.name).name != segment.name or not path.is_file():
             raise BadInput(f"{run} replay", f"the file {segment.name}", "none", "Copy the run again, whole.")
@@ -83,9 +78,11 @@ def read_segments(run: Path, listed: Sequence[Mapping[str, Any]]) -> Iterator[Ep
         yield from _read(path)
 
 
-def listed(segments: Sequence[Segment]) -> list[dict[str, Any]]:
-    """Segments as they stand in a checkpoint's state."""
-    return [asdict(segment) for segment in segments]
+def stored_bytes(episode: Episode) -> int:
+    """What an episode takes in a segment: single precision, as in a buffer, and its texts."""
+    values = episode.observation.size + episode.achieved_goal.size + episode.action.size
+    texts = len(episode.shift) + len(episode.env) + 32
+    return 4 * (values + episode.desired_goal.size) + 5 * len(episode) + texts
 
 
 def _parts(episodes: Sequence[Episode]) -> Iterator[list[Episode]]:
@@ -93,9 +90,7 @@ def _parts(episodes: Sequence[Episode]) -> Iterator[list[Episode]]:
     part: list[Episode] = []
     size = 0
     for episode in episodes:
-        # In single precision, as buffers keep them.
-        values = episode.observation.size + episode.achieved_goal.size + episode.action.size
-        needed = 4 * (values + episode.desired_goal.size) + 5 * len(episode) + len(episode.shift) + 32
+        needed = stored_bytes(episode)
         if part and size + needed > MOST_BYTES:
             yield part
             part, size = [], 0
@@ -105,7 +100,7 @@ def _parts(episodes: Sequence[Episode]) -> Iterator[list[Episode]]:
         yield part
 
 
-def _write(folder: Path, env_id: str, episodes: Sequence[Episode]) -> Segment:
+def _write(folder: Path, episodes: Sequence[Episode]) -> Segment:
     arrays: Arrays = {
         "length": np.array([len(one) for one in episodes], np.int64),
         "index": np.array([one.index for one in episodes], np.int64),
@@ -115,8 +110,8 @@ def _write(folder: Path, env_id: str, episodes: Sequence[Episode]) -> Segment:
     for name in ("observation", "achieved_goal", "action", "reward"):
         arrays[name] = np.concatenate([getattr(one, name) for one in episodes]).astype(np.float32)
     arrays["success"] = np.concatenate([one.success for one in episodes])
-    texts = {"env": env_id, "shifts": json.dumps([one.shift for one in episodes])}
-    contents = save(arrays, texts)
+    # One text: several would stand in the file in an order of chance.
+    contents = save(arrays, {DOMAINS: json.dumps([(one.env, one.shift) for one in episodes])})
     digest = sha256(contents)
     name = f"{episodes[0].index:08d}-{digest[:16]}.safetensors"
     stage = folder / f".stage-{os.getpid()}"
@@ -129,7 +124,7 @@ def _write(folder: Path, env_id: str, episodes: Sequence[Episode]) -> Segment:
 def _read(path: Path) -> Iterator[Episode]:
     with safe_open(path, framework="numpy") as file:
         arrays: Arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        shifts = json.loads(file.metadata()["shifts"])
+        domains = json.loads(file.metadata()[DOMAINS])
     step = state = 0
     for i, length in enumerate(arrays["length"].tolist()):
         steps, states = slice(step, step + length), slice(state, state + length + 1)
@@ -143,5 +138,6 @@ def _read(path: Path) -> Iterator[Episode]:
             terminated=bool(arrays["terminated"][i]),
             success=arrays["success"][steps],
             index=int(arrays["index"][i]),
-            shift=shifts[i],
+            env=domains[i][0],
+            shift=domains[i][1],
         )

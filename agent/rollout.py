@@ -77,6 +77,7 @@ def play(
         success=np.asarray(successes, np.bool_),
         index=index,
         shift=shift,
+        env=spec.recipe.env_id,
     )
 
 

@@ -74,7 +74,7 @@ class SAC:
         target = self.critic_target(next_x, action[n:].detach(), log_prob[n:].detach(), batch)
         info = self.update_critic(x, batch.action, target)
         if actor_learns:
-            pulled = pull.loss(mean[:n].tanh()) if pull else None
+            pulled = None if pull is None else pull.loss(mean[:n].tanh())
             info |= self.update_actor_and_alpha(x, action[:n], log_prob[:n], pulled)
         polyak(self.target_critic, self.critic, self.config.tau)
         return info

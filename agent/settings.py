@@ -6,10 +6,15 @@ import os
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from regoal.agent.config import TrainConfig, agent_config
 from regoal.errors import BadInput, did_you_mean
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Config = TypeVar("Config", bound="DataclassInstance")
 
 
 def set_field(config: Any, name: str, text: str) -> Any:
@@ -86,6 +91,10 @@ def from_toml(values: Mapping[str, Any]) -> TrainConfig:
 
 def typed(kind: Any, value: Any, name: str) -> Any:
     """The value as the type, if it is one: no guessing beyond int for float and list for tuple."""
+    if isinstance(kind, types.UnionType):  # something or None
+        if value is None:
+            return None
+        (kind,) = (one for one in typing.get_args(kind) if one is not types.NoneType)
     origin = typing.get_origin(kind)
     if origin is tuple and isinstance(value, list | tuple | int):
         inner = typing.get_args(kind)[0]
@@ -103,6 +112,24 @@ def typed(kind: Any, value: Any, name: str) -> Any:
         return value
     shown = getattr(kind, "__name__", str(kind)) if not isinstance(kind, types.GenericAlias) else str(kind)
     raise BadInput(name, f"a value of type {shown}", repr(value))
+
+
+def typed_fields(config: Config, prefix: str = "") -> Config:
+    """A dataclass with every plain field as its declared type; nested ones are left as they are.
+
+    Raises:
+        BadInput: naming the field.
+    """
+    hints = typing.get_type_hints(type(config))
+    plain = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    return dataclasses.replace(
+        config,
+        **{
+            name: typed(hints[name], value, prefix + name)
+            for name, value in plain.items()
+            if not dataclasses.is_dataclass(value)
+        },
+    )
 
 
 def _typed_fields(kind: type, values: Mapping[str, Any], prefix: str) -> dict[str, Any]:

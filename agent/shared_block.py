@@ -28,7 +28,7 @@ N_POLICIES = 2  # one to explore with, one to be evaluated
 BYTES_A_NUMBER = 8  # the widest that envs use
 FIELDS = ("observation", "achieved_goal", "desired_goal", "action", "reward", "success")
 
-Header = tuple[list[tuple[tuple[int, ...], str]], bool, int, str]
+Header = tuple[list[tuple[tuple[int, ...], str]], bool, int, str, str]
 
 
 @dataclass(frozen=True)
@@ -112,17 +112,17 @@ class SharedBlock:
             self._array(offset, value.shape, value.dtype)[...] = value
             shapes.append((value.shape, value.dtype.str))
             offset += _aligned(value.nbytes)
-        return shapes, episode.terminated, episode.index, episode.shift
+        return shapes, episode.terminated, episode.index, episode.shift, episode.env
 
     def read_episode(self, slot: int, header: Header) -> Episode:
         """A copy of the episode in a slot."""
-        shapes, terminated, index, shift = header
+        shapes, terminated, index, shift, env = header
         offset, _ = self._slot(slot)
         values = {}
         for name, (shape, dtype) in zip(FIELDS, shapes, strict=True):
             values[name] = self._array(offset, shape, np.dtype(dtype)).copy()
             offset += _aligned(values[name].nbytes)
-        return Episode(**values, terminated=terminated, index=index, shift=shift)
+        return Episode(**values, terminated=terminated, index=index, shift=shift, env=env)
 
     def close(self) -> None:
         """Close the descriptor; the memory goes when nothing looks at it any more."""

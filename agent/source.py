@@ -6,6 +6,8 @@ from pathlib import Path
 from regoal.agent.checkpoints import newest_checkpoint
 from regoal.agent.config import TrainConfig
 from regoal.agent.learner import Learner, load_state
+from regoal.agent.policy import Policy
+from regoal.agent.replay_files import read_segments
 from regoal.agent.run_folder import read_config
 from regoal.buffers.episode import Episode
 from regoal.envs.goal_spec import GoalSpec
@@ -15,6 +17,7 @@ from regoal.errors import BadInput
 SHAPING = ("hidden", "n_critics", "critic_layer_norm")
 
 
+# Modules and optimisers that a reset of the critics leaves as they were made.
 CRITICS = ("critic", "target_critic", "critic_optimiser")
 
 
@@ -28,39 +31,47 @@ def load_source(learner: Learner, spec: GoalSpec, config: TrainConfig) -> None:
     if not config.fresh_networks:
         _require_same_shape(source, config)
     checkpoint = newest_checkpoint(Path(config.source))
-    policy = checkpoint.policy()
-    for what, theirs, ours in (
-        ("observation size", policy.observation_size, spec.observation_size),
-        ("goal size", len(policy.mean) - policy.observation_size, spec.goal_size),
-        ("action size", policy.action_size, spec.action_size),
-    ):
-        if theirs != ours:
-            raise BadInput(
-                f"{config.env} {what}",
-                f"the source's, {theirs}",
-                str(ours),
-                f"{config.source} was trained in {source.env}.",
-            )
+    require_sizes(checkpoint.policy(), spec, config.source, f"It was trained in {source.env}.")
     networks = (*learner.modules(), *learner.optimisers())
     left_out = networks if config.fresh_networks else CRITICS if config.critic_reset else ()
     load_state(learner, checkpoint.learner_arrays(), left_out)
 
 
-def source_replay(config: TrainConfig) -> Iterator[Episode]:
-    """The episodes that the source has kept.
+def source_replay(config: TrainConfig) -> tuple[int, Iterator[Episode]]:
+    """The newest episodes that the source has kept: about as many transitions as the run's buffers hold.
+
+    Returns:
+        How many transitions there are, and the episodes, which are read as they are taken.
 
     Raises:
-        BadInput: it kept none, or a file of them is damaged.
+        BadInput: it kept none; while they are taken, a file of them is missing or damaged.
     """
-    checkpoint = newest_checkpoint(Path(config.source))
-    if not checkpoint.keeps_replay:
+    segments = newest_checkpoint(Path(config.source)).segments
+    if not segments:
         raise BadInput(
             "source_share",
             "a source that kept its replay",
             f"{config.source}, which did not",
             "Train it with --keep-replay.",
         )
-    return checkpoint.replay()
+    after = [sum(later.transitions for later in segments[i + 1 :]) for i in range(len(segments))]
+    newest = [segment for segment, more in zip(segments, after, strict=True) if more < config.capacity]
+    return sum(one.transitions for one in newest), read_segments(Path(config.source), newest)
+
+
+def require_sizes(policy: Policy, spec: GoalSpec, where: str, fix: str = "") -> None:
+    """That a policy can act in an env.
+
+    Raises:
+        BadInput: a size differs.
+    """
+    for what, theirs, ours in (
+        ("observation size", policy.observation_size, spec.observation_size),
+        ("goal size", len(policy.mean) - policy.observation_size, spec.goal_size),
+        ("action size", policy.action_size, spec.action_size),
+    ):
+        if theirs != ours:
+            raise BadInput(f"{where} {what}", f"that of {spec.recipe.env_id}, {ours}", str(theirs), fix)
 
 
 def _require_same_shape(source: TrainConfig, config: TrainConfig) -> None:

@@ -219,8 +219,9 @@ class Training:
         fresh, self._steps_seen = self.env_steps - self._steps_seen, self.env_steps
         if self.env_steps > config.learning_starts:
             self._updates_owed += fresh * agent.updates_per_step
-        actor_learns = self.env_steps > config.learning_starts + config.critic_warmup_steps
-        weight = faded(config.anchor, self.env_steps, config.anchor_steps)
+        actor_begins = config.learning_starts + config.critic_warmup_steps
+        actor_learns = self.env_steps > actor_begins
+        weight = faded(config.anchor, self.env_steps - actor_begins, config.anchor_steps)
         infos = []
         while self._updates_owed >= 1:
             self._updates_owed -= 1
@@ -228,7 +229,8 @@ class Training:
             with timed(self.clocks, Clock.SAMPLING):
                 batch = self.experience.sample(agent.batch_size, self.env_steps).to(self.device)
             with timed(self.clocks, Clock.UPDATE):
-                pull = self.anchor.pull(batch, weight) if self.anchor and weight else None
+                pulled = self.anchor is not None and actor_learns and weight > 0
+                pull = self.anchor.pull(batch, weight) if self.anchor and pulled else None
                 infos.append(self.learner.update(batch, actor_learns=actor_learns, pull=pull))
         for info in infos:
             self._note_update({name: float(value) for name, value in info.items()})
@@ -298,5 +300,8 @@ class Training:
             "episodes": self.episodes,
             "discarded_steps": self.discarded_steps,
         }
-        replay = self.experience.write(self.path)
-        save_checkpoint(self.path, self.learner.policy(), state_of(self.learner), counters, replay)
+        try:
+            self.experience.write()
+        finally:  # weights are saved even where episodes cannot be
+            policy, learner = self.learner.policy(), state_of(self.learner)
+            save_checkpoint(self.path, policy, learner, counters, self.experience.segments)

@@ -1,12 +1,13 @@
 """Settings that cannot work are refused before anything is built."""
 
 import dataclasses
-import typing
+import math
+from pathlib import Path
 from typing import Any
 
 from regoal.agent.config import AUTO, NORMALISER_MODES, DDPGConfig, SACConfig, TrainConfig
 from regoal.agent.modes import MODES, START
-from regoal.agent.settings import typed
+from regoal.agent.settings import typed_fields
 from regoal.errors import BadInput, did_you_mean
 
 AT_LEAST_ONE = (
@@ -42,7 +43,7 @@ def validated(config: TrainConfig) -> TrainConfig:
         raise BadInput(
             "agent", "a DDPGConfig or SACConfig", repr(config.agent), "For example agent=regoal.SACConfig()."
         )
-    config = dataclasses.replace(_typed(config, ""), agent=_typed(config.agent, "agent."))
+    config = dataclasses.replace(typed_fields(config), agent=typed_fields(config.agent, "agent."))
     for name in AT_LEAST_ONE:
         _require(name, getattr(config, name), getattr(config, name) >= 1, "1 or more")
     for name in AT_LEAST_ZERO:
@@ -87,9 +88,12 @@ def _check_start(config: TrainConfig) -> None:
         source = f"with source {config.source!r}" if config.source else "without one"
         got = f"mode {config.mode!r} {source}"
         raise BadInput("mode", "a source for every mode but scratch, and none for scratch", got)
-    _check_source_settings(config)
+    _check_mode(config)
     if config.mode == "zero_shot":
-        _require("steps", config.steps, config.steps == 0, "0 for zero_shot, which learns nothing")
+        _require("steps", config.steps, config.steps == 0, "0 for zero_shot, which collects nothing")
+        _require(
+            "keep_replay", config.keep_replay, not config.keep_replay, "no episodes to keep in zero_shot"
+        )
         return
     _require("steps", config.steps, config.steps >= 1, "1 or more")
     if config.steps <= config.learning_starts + config.critic_warmup_steps:
@@ -102,27 +106,23 @@ def _check_start(config: TrainConfig) -> None:
         )
 
 
-def _check_source_settings(config: TrainConfig) -> None:
-    """Settings that ask something of a source, or that contradict each other."""
+def _check_mode(config: TrainConfig) -> None:
+    """That the settings are those of the mode: a run is what it is called."""
+    mode = MODES[config.mode]
+    for name, usual in START.items():
+        value, expected = getattr(config, name), mode.settings.get(name, usual)
+        if name not in mode.takes and value != expected:
+            taken_by = ", ".join(one for one, other in MODES.items() if name in other.takes) or "rlpd"
+            raise BadInput(
+                name, f"{expected} in mode {config.mode!r}", str(value), f"It goes with {taken_by}."
+            )
+    if mode.figure:
+        figure = getattr(config, mode.figure)
+        _require(mode.figure, figure, figure > 0, f"more than 0 in mode {config.mode!r}")
     _require("source_share", config.source_share, 0 <= config.source_share < 1, "in [0, 1)")
-    asked = [name for name in START if name != "learning_starts" and getattr(config, name)]
-    if asked and not config.source:
-        raise BadInput(asked[0], "a source to start from", "none", "Fine-tune a run: regoal finetune RUN.")
-    of_weights = [name for name in ("critic_reset", "critic_warmup_steps", "anchor") if name in asked]
-    if config.fresh_networks and of_weights:
-        raise BadInput(of_weights[0], "the source's weights", "fresh_networks", "Leave one of the two out.")
-    if config.fresh_networks and not config.source_share:
-        raise BadInput(
-            "source_share", "more than 0 with fresh_networks", "0", "From scratch is the mode for that."
-        )
-
-
-def _typed(config: Any, prefix: str) -> Any:
-    hints = typing.get_type_hints(type(config))
-    plain = [f.name for f in dataclasses.fields(config) if f.name != "agent"]
-    return dataclasses.replace(
-        config, **{name: typed(hints[name], getattr(config, name), prefix + name) for name in plain}
-    )
+    _require("anchor", config.anchor, math.isfinite(config.anchor), "a finite number")
+    if config.source and Path(config.out).absolute().is_relative_to(Path(config.source).absolute()):
+        raise BadInput("out", "a folder outside the source's", config.out, "A source is never changed.")
 
 
 def _require(name: str, value: Any, fine: bool, expected: str) -> None:

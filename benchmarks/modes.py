@@ -130,7 +130,7 @@ def read_arms(out: Path, seeds: tuple[int, ...]) -> dict[str, Curve]:
 def table(rows: list[dict[str, str]]) -> str:
     """Rows of a CSV of measures as they stand in docs/finetuning.md."""
     lines = [
-        "| mode | before learning | mean success (AUC) | at the end | steps to 0.9 | dip | kept on the source |",
+        "| mode | before learning | AUC | at the end | steps to 0.9 | dip | kept on the source |",
         "|---|---|---|---|---|---|---|",
     ]
     for mode in MODES:

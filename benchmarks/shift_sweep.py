@@ -33,6 +33,7 @@ FACTORS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.85, 1.2, 1.5, 2, 3, 5, 10)
 REGIONS = (0.25, 0.5, 0.75, 1.08, 1.15, 1.3, 1.5, 1.75, 2)
 OFFSETS = (0.002, 0.004, 0.006, 0.008, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.2, 0.4)
 DELAYS = (1, 2, 3, 4, 6, 8, 12, 20, 30)
+BIASES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1)
 GRIDS: dict[str, tuple[float, ...]] = {
     "friction": FACTORS,
     "object_mass": (*FACTORS, 20),
@@ -44,9 +45,30 @@ GRIDS: dict[str, tuple[float, ...]] = {
     "observation_bias": (*(-offset for offset in OFFSETS), *OFFSETS),
     "observation_noise": OFFSETS,
     "observation_delay": DELAYS,
-    "action_gain": (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.2, 1.5, 2, 4),
+    "action_gain": (
+        0.02,
+        0.03,
+        0.04,
+        0.05,
+        0.06,
+        0.08,
+        0.1,
+        0.2,
+        0.3,
+        0.4,
+        0.5,
+        0.6,
+        0.7,
+        0.8,
+        0.9,
+        0.95,
+        1.2,
+        1.5,
+        2,
+        4,
+    ),
     "action_rotation": (10, 20, 30, 40, 50, 55, 60, 65, 70, 75, 80, 85, 90, 120, 150, 180),
-    "action_bias": (-0.6, -0.4, -0.3, -0.2, -0.1, -0.05, -0.02, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6),
+    "action_bias": tuple(sign * size for size in BIASES for sign in (-1, 1)),
     "action_noise": (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2),
     "action_delay": DELAYS,
 }

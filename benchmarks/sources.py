@@ -7,6 +7,7 @@ from pathlib import Path
 from regoal.agent.config import TrainConfig
 from regoal.agent.policy import Policy
 from regoal.agent.run_folder import read_config
+from regoal.agent.source import require_sizes
 from regoal.envs.goal_spec import GoalSpec
 from regoal.envs.recipe import EnvRecipe
 from regoal.errors import BadInput
@@ -71,16 +72,7 @@ def require_fit(sources: Sequence[Source], spec: GoalSpec) -> None:
         BadInput: a size differs.
     """
     for source in sources:
-        policy = source.policy
-        for what, size, expected in (
-            ("observation size", policy.observation_size, spec.observation_size),
-            ("goal size", len(policy.mean) - policy.observation_size, spec.goal_size),
-            ("action size", policy.action_size, spec.action_size),
-        ):
-            if size != expected:
-                raise BadInput(
-                    f"{source.path} {what}", f"that of {spec.recipe.env_id}, {expected}", str(size)
-                )
+        require_sizes(source.policy, spec, str(source.path))
 
 
 def require_figures(episodes: int, seed: int) -> None:

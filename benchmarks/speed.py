@@ -304,7 +304,12 @@ def write_results(folder: Path, rows: list[Row], afresh: bool) -> None:
     """
     path, conditions_path = folder / "speed.csv", folder / "speed.json"
     texts = [{key: as_text(value) for key, value in asdict(row).items()} for row in rows]
-    if not afresh and path.exists() and json.loads(conditions_path.read_text()) == conditions():
+    if (
+        not afresh
+        and path.exists()
+        and conditions_path.exists()
+        and json.loads(conditions_path.read_text()) == conditions()
+    ):
         found = {(row["measure"], row["peer"]): row for row in read_rows(path)}
         texts = list((found | {(row["measure"], row["peer"]): row for row in texts}).values())
     write_rows(path, Row, texts)

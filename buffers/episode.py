@@ -26,6 +26,7 @@ class Episode:
         success: (T,) whether the goal was reached after each step.
         index: number of the episode in its run.
         shift: canonical text of the shift this episode was played under.
+        env: id of the env it was played in.
     """
 
     observation: Array
@@ -37,6 +38,7 @@ class Episode:
     success: NDArray[np.bool_]
     index: int = 0
     shift: str = ""
+    env: str = ""
 
     def __len__(self) -> int:
         return len(self.action)

@@ -1,4 +1,4 @@
-"""Reading a robot's joints in one go: a fifth off the time of a step of the Fetch and Hand envs.
+"""Reading a robot's joints in one go, which the Fetch and Hand envs do at every step.
 
 gymnasium-robotics looks every joint up by its name at every step. The joints never move in the model, so
 their places are looked up once; the numbers read are the same to the last bit (`tests/test_quick_reads.py`).

@@ -17,6 +17,7 @@ from regoal.agent.config import NORMALISER_MODES
 from regoal.agent.experience import Experience
 from regoal.agent.finetuning import resolve
 from regoal.agent.modes import MODES, START, faded, parse_mode, start_settings
+from regoal.agent.replay_files import read_segments
 from regoal.agent.run_folder import read_config
 from regoal.agent.source import source_replay
 from regoal.buffers.batch import Batch
@@ -41,6 +42,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
                 agent=agent,
                 steps=300,
                 seed=3,
+                learning_starts=50,
                 eval_interval=1_000,
                 eval_episodes=2,
                 keep_replay=True,
@@ -50,9 +52,15 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: folder / name for name in AGENTS}
 
 
-def _tuned(source: Path, out: Path, mode: str, **changes: Any) -> Path:
+def _tuned(source: Path, out: Path, mode: str = "warm_start", **changes: Any) -> Path:
     config = FinetuneConfig(
-        out=str(out), mode=mode, steps=200, warmup_steps=100, eval_interval=100, eval_episodes=2, workers=0
+        out=str(out),
+        mode=mode,
+        steps=200,
+        warmup_steps=100 if mode == "warm_start" else None,
+        eval_interval=100,
+        eval_episodes=2,
+        workers=0,
     )
     return finetune(source, dataclasses.replace(config, **changes)).path
 
@@ -107,10 +115,14 @@ def test_zero_shot_is_the_sources_policy_in_the_target(tmp_path: Path, sources: 
 
 
 def test_scratch_is_training_in_the_target_and_nothing_else(tmp_path: Path, sources: dict[str, Path]) -> None:
-    out = _tuned(sources["ddpg"], tmp_path / "run", "scratch", shift="action_gain=0.5", seed=5)
+    late = train(
+        dataclasses.replace(read_config(sources["ddpg"]), out=str(tmp_path / "source"), learning_starts=150)
+    )
+    out = _tuned(late.path, tmp_path / "run", "scratch", shift="action_gain=0.5", seed=5)
+    assert int(_rows(out)[-1]["gradient_steps"]) == 100 - 50
     plain = train(
         dataclasses.replace(
-            read_config(sources["ddpg"]),
+            read_config(late),
             out=str(tmp_path / "plain"),
             shift="action_gain=0.5",
             seed=5,
@@ -165,7 +177,7 @@ def _learner_and_batch(source: Path) -> tuple[Any, Batch]:
     config = resolve(source, FinetuneConfig(out="never", mode="replay_mix", steps=300))
     spec = training.GoalSpec.of("regoal/PointReach-v0")
     begun = training.Training(training.validated(config), spec)
-    for episode in source_replay(config):
+    for episode in source_replay(config)[1]:
         begun.experience.add(episode)
     return begun.learner, begun.experience.sample(32, 0)
 
@@ -240,7 +252,7 @@ def test_anchored_actors_stay_near_the_source(tmp_path: Path, sources: dict[str,
             keep_replay=True,
             overrides={"anchor_steps": "0"} if mode != "naive" else {},
         )
-        batch = list(source_replay(read_config(out)))[-1]
+        batch = list(read_segments(out, newest_checkpoint(out).segments))[-1]
         seen = batch.observation, batch.desired_goal
         actions = [newest_checkpoint(run).policy().act(*seen) for run in (sources[agent], out)]
         distance[mode] = float(np.square(actions[0] - actions[1]).mean())
@@ -248,14 +260,74 @@ def test_anchored_actors_stay_near_the_source(tmp_path: Path, sources: dict[str,
 
 
 def test_mixed_runs_repeat_themselves_whoever_plays(tmp_path: Path, sources: dict[str, Path]) -> None:
-    runs = [_tuned(sources["ddpg"], tmp_path / f"{n}", "replay_mix", workers=n) for n in (0, 1)]
+    runs = [
+        _tuned(sources["ddpg"], tmp_path / f"{n}", "replay_mix", workers=n, keep_replay=True) for n in (0, 1)
+    ]
     assert _rows(runs[0]) == _rows(runs[1])
     assert all(np.array_equal(value, _arrays(runs[1])[key]) for key, value in _arrays(runs[0]).items())
+    first, second = (newest_checkpoint(run).segments for run in runs)
+    assert first == second  # to the last byte of the files
+    assert first
+
+
+def test_an_anchor_holds_from_when_the_actor_learns(
+    tmp_path: Path, sources: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights: list[float] = []
+    pull = Anchor.pull
+    monkeypatch.setattr(
+        Anchor, "pull", lambda self, batch, weight: (weights.append(weight), pull(self, batch, weight))[1]
+    )
+    _tuned(
+        sources["ddpg"],
+        tmp_path / "run",
+        "anchor=2",
+        steps=600,
+        critic_warmup_steps=200,
+        overrides={"anchor_steps": "200"},
+    )
+    # Blocks of 100 steps: the actor first learns after 300, 100 past the warm-up, when half is left.
+    assert weights == [1.0] * 50
+
+
+def test_a_source_is_left_as_it_is(tmp_path: Path, sources: dict[str, Path]) -> None:
+    source = sources["ddpg"]
+    before = {path: path.read_bytes() for path in sorted(source.rglob("*")) if path.is_file()}
+    _tuned(source, tmp_path / "run", "rlpd", keep_replay=True)
+    for inside in (source / "tuned", source / "checkpoints" / "000009"):
+        with pytest.raises(BadInput, match="a folder outside the source's"):
+            _tuned(source, inside, "naive")
+    assert before == {path: path.read_bytes() for path in sorted(source.rglob("*")) if path.is_file()}
+
+
+def test_of_a_long_replay_the_newest_is_taken(tmp_path: Path, sources: dict[str, Path]) -> None:
+    config = resolve(sources["ddpg"], FinetuneConfig(out="x", mode="rlpd", overrides={"capacity": "100"}))
+    segments = newest_checkpoint(sources["ddpg"]).segments
+    assert sum(segment.transitions for segment in segments) == 300
+    spec = training.GoalSpec.of("regoal/PointReach-v0")
+    experience = Experience(config, spec)
+    assert experience._mixed is not None
+    assert len(experience._mixed._source) == 100
+    newest = list(read_segments(sources["ddpg"], segments))[-2:]
+    seen = {tuple(goal) for goal in experience._mixed._source._storage.desired_goal[:2]}
+    assert seen <= {tuple(episode.desired_goal) for episode in newest} or len(seen) == 2
+
+
+def test_weights_are_saved_where_episodes_cannot_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sources: dict[str, Path]
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("regoal.agent.experience.write_segments", full)
+    with pytest.raises(OSError, match="No space left"):
+        _tuned(sources["ddpg"], tmp_path / "run", "naive", keep_replay=True)
+    assert newest_checkpoint(tmp_path / "run").state["counters"]["env_steps"] == 200
 
 
 def test_modes_differ_in_settings_of_one_loop_alone(sources: dict[str, Path]) -> None:
     """Between any two modes nothing differs but how the run starts, and steps for zero-shot."""
-    names = {*START, "mode", "source", "steps"}
+    names = {*START, "learning_starts", "mode", "source", "steps"}
     plain = resolve(sources["ddpg"], FinetuneConfig(out="x", mode="naive"))
     for mode in MODES:
         other = resolve(sources["ddpg"], FinetuneConfig(out="x", mode=mode))
@@ -276,9 +348,12 @@ def test_the_guide_defines_every_mode() -> None:
 def test_a_figure_fades_linearly_or_stays() -> None:
     assert [faded(0.8, steps, 400) for steps in (0, 100, 400, 900)] == pytest.approx([0.8, 0.6, 0, 0])
     assert faded(0.8, 10**9, 0) == 0.8
-    assert start_settings("anchor=2", 1000) == START | {"anchor": 2.0, "anchor_steps": 500}
-    assert start_settings("replay_mix", 1000) == START | {"source_share": 0.5, "source_share_steps": 1000}
-    assert start_settings("naive", 1000) == START
+    at_once = START | {"learning_starts": 0}
+    assert start_settings("anchor=2", 1000) == at_once | {"anchor": 2.0, "anchor_steps": 500}
+    assert start_settings("replay_mix", 1000) == at_once | {"source_share": 0.5, "source_share_steps": 1000}
+    assert start_settings("naive", 1000) == at_once
+    assert start_settings("scratch", 1000) == START
+    assert start_settings("anchor", 1)["anchor_steps"] == 1  # 0 would be never
 
 
 @pytest.mark.parametrize(
@@ -299,16 +374,30 @@ def test_a_mode_that_cannot_be_read_is_refused(text: str, message: str) -> None:
     ("changes", "message"),
     [
         ({"mode": "replay_mix=1"}, "source_share: expected in \\[0, 1\\)"),
+        ({"mode": "replay_mix=0"}, "source_share: expected more than 0 in mode 'replay_mix'"),
+        ({"mode": "rlpd=0"}, "source_share: expected more than 0"),
         ({"mode": "anchor=-1"}, "anchor: expected 0 or more"),
+        ({"mode": "anchor=inf"}, "anchor: expected a finite number"),
         ({"mode": "naive", "critic_reset": True}, "warm_start, replay_mix, anchor"),
+        ({"mode": "naive", "overrides": {"critic_reset": "true"}}, "False in mode 'naive'"),
+        ({"mode": "naive", "overrides": {"anchor_steps": "5"}}, "0 in mode 'naive'"),
+        ({"mode": "naive", "warmup_steps": 5}, "warmup_steps: expected mode 'warm_start'"),
+        ({"mode": "naive", "overrides": {"mode": "rlpd"}}, "Use --mode"),
+        ({"mode": "naive", "overrides": {"steps": "400"}}, "Use --steps"),
         ({"mode": "scratch", "critic_warmup_steps": 50}, "critic_warmup_steps"),
         ({"mode": "scratch", "normaliser": "freeze"}, "takes none"),
-        ({"mode": "rlpd=0"}, "source_share"),
-        ({"mode": "rlpd", "overrides": {"critic_reset": "true"}}, "critic_reset"),
-        ({"mode": "scratch", "overrides": {"anchor": "1"}}, "a source to start from"),
-        ({"mode": "warm_start", "critic_warmup_steps": 200}, "before the actor's first update"),
+        ({"mode": "scratch", "overrides": {"anchor": "1"}}, "0.0 in mode 'scratch'"),
+        ({"mode": "rlpd", "overrides": {"critic_reset": "true"}}, "False in mode 'rlpd'"),
+        ({"mode": "rlpd", "overrides": {"fresh_networks": "false"}}, "True in mode 'rlpd'"),
         ({"mode": "rlpd", "overrides": {"env": "FetchReach-v4"}}, "observation size"),
-        ({"mode": "zero_shot", "overrides": {"steps": "100"}}, "0 for zero_shot"),
+        ({"mode": "warm_start", "critic_warmup_steps": 200}, "before the actor's first update"),
+        ({"mode": "zero_shot", "keep_replay": True}, "no episodes to keep"),
+        ({"mode": "zero_shot", "steps": -50}, "steps: expected 1 or more"),
+        ({"mode": 3}, "one of zero_shot"),
+        ({"mode": None}, "mode: expected a value of type str"),
+        ({"steps": "many"}, "steps: expected a value of type int"),
+        ({"warmup_steps": "x"}, "warmup_steps: expected a value of type int"),
+        ({"overrides": {"agent.lr": 0}}, "agent.lr: expected more than 0"),
     ],
 )
 def test_a_start_that_makes_no_sense_is_refused_and_writes_nothing(
@@ -319,9 +408,25 @@ def test_a_start_that_makes_no_sense_is_refused_and_writes_nothing(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_label_without_what_it_means_is_refused(tmp_path: Path, sources: dict[str, Path]) -> None:
+    source = read_config(sources["ddpg"])
+    for mode in ("rlpd", "replay_mix", "anchor"):
+        with pytest.raises(BadInput, match=f"in mode '{mode}'"):
+            train(
+                dataclasses.replace(source, out=str(tmp_path / "x"), mode=mode, source=str(sources["ddpg"]))
+            )
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_replay_of_longer_episodes_is_refused(tmp_path: Path, sources: dict[str, Path]) -> None:
+    with pytest.raises(BadInput, match="episodes of at most 20 steps, the target's time limit"):
+        _tuned(sources["ddpg"], tmp_path / "x", "rlpd", overrides={"env_kwargs": "{'max_episode_steps': 20}"})
+    assert not (tmp_path / "x").exists()
+
+
 @pytest.mark.parametrize("mode", ["replay_mix", "rlpd"])
 def test_a_source_without_replay_is_refused(tmp_path: Path, sources: dict[str, Path], mode: str) -> None:
     without = _tuned(sources["ddpg"], tmp_path / "without", "naive")
-    with pytest.raises(BadInput, match="which did not. Train it with --keep-replay"):
+    with pytest.raises(BadInput, match=r"which did not\. Train it with --keep-replay"):
         _tuned(without, tmp_path / "out", mode)
     assert not (tmp_path / "out").exists()

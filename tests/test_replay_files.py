@@ -1,7 +1,6 @@
 """Episodes kept with a run: what is written is read, written once, and safe to load."""
 
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 from regoal import BadInput, DDPGConfig, TrainConfig, train
 from regoal.agent import replay_files
 from regoal.agent.checkpoints import newest_checkpoint
-from regoal.agent.replay_files import listed, read_segments, write_segments
+from regoal.agent.replay_files import read_segments, write_segments
 from regoal.buffers.episode import Episode
 
 
@@ -27,6 +26,7 @@ def _episode(rng: np.random.Generator, length: int, index: int) -> Episode:
         success=rng.integers(0, 2, length).astype(np.bool_),
         index=index,
         shift=f"action_gain={index + 0.5}",
+        env="regoal/PointReach-v0",
     )
 
 
@@ -43,9 +43,11 @@ def test_what_is_written_is_read(
 ) -> None:
     run, rng = tmp_path_factory.mktemp("run"), np.random.default_rng(seed)
     episodes = [_episode(rng, length, i) for i, length in enumerate(lengths)]
-    segments = listed(write_segments(run, "regoal/PointReach-v0", episodes))
-    assert sum(segment["transitions"] for segment in segments) == sum(lengths)
-    back = list(read_segments(run, json.loads(json.dumps(segments))))
+    segments = write_segments(run, episodes)
+    assert sum(segment.transitions for segment in segments) == sum(lengths)
+    assert write_segments(run, episodes) == segments  # again: the same files
+    assert len(list((run / "replay").iterdir())) == len(segments)
+    back = list(read_segments(run, segments))
     assert len(back) == len(episodes)
     assert all(map(_same, episodes, back))
 
@@ -54,24 +56,24 @@ def test_large_replays_are_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(replay_files, "MOST_BYTES", 2_000)
     rng = np.random.default_rng(0)
     episodes = [_episode(rng, 10, i) for i in range(20)]
-    segments = write_segments(tmp_path, "x", episodes)
+    segments = write_segments(tmp_path, episodes)
     assert len(segments) >= 5
     assert max(segment.size for segment in segments) < 2_000 + 1_000
-    assert all(map(_same, episodes, read_segments(tmp_path, listed(segments))))
+    assert all(map(_same, episodes, read_segments(tmp_path, segments)))
     assert sorted(one.name for one in segments) == [one.name for one in segments]
 
 
 @pytest.mark.parametrize("harm", ["gone", "changed", "elsewhere"])
 def test_a_damaged_or_foreign_segment_is_refused(tmp_path: Path, harm: str) -> None:
-    (segment,) = listed(write_segments(tmp_path, "x", [_episode(np.random.default_rng(0), 5, 0)]))
-    path = tmp_path / "replay" / segment["name"]
+    (segment,) = write_segments(tmp_path, [_episode(np.random.default_rng(0), 5, 0)])
+    path = tmp_path / "replay" / segment.name
     if harm == "gone":
         path.unlink()
     elif harm == "changed":
         path.write_bytes(path.read_bytes()[:-1] + b"!")
     else:
         path.rename(tmp_path / "elsewhere")
-        segment["name"] = "../elsewhere"
+        segment = dataclasses.replace(segment, name="../elsewhere")
     with pytest.raises(BadInput, match="Copy the run again"):
         list(read_segments(tmp_path, [segment]))
 
@@ -91,15 +93,16 @@ def test_a_run_writes_each_episode_once_and_only_if_asked(tmp_path: Path) -> Non
     )
     train(config)
     checkpoint = newest_checkpoint(tmp_path / "run")
-    segments = checkpoint.state["replay"]
-    assert [segment["episodes"] for segment in segments] == [2, 2, 2, 2]
+    segments = checkpoint.segments
+    assert [segment.episodes for segment in segments] == [2, 2, 2, 2]
     assert {path.name for path in (tmp_path / "run" / "replay").iterdir()} == {
-        segment["name"] for segment in segments
+        segment.name for segment in segments
     }
-    episodes = list(checkpoint.replay())
+    episodes = list(read_segments(tmp_path / "run", segments))
+    assert {episode.env for episode in episodes} == {"regoal/PointReach-v0"}
     assert [episode.index for episode in episodes] == list(range(8))
     recorded = (tmp_path / "run" / "episodes.csv").read_text().splitlines()[1:]
     assert [episode.shift for episode in episodes] == [line.split(",")[-1] for line in recorded]
     train(dataclasses.replace(config, out=str(tmp_path / "other"), keep_replay=False))
     assert not (tmp_path / "other" / "replay").exists()
-    assert not newest_checkpoint(tmp_path / "other").keeps_replay
+    assert not newest_checkpoint(tmp_path / "other").segments

@@ -48,6 +48,7 @@ def main(argv: list[str] | None = None) -> int:
             description="Pretrain agents in one world, fine-tune them with hindsight in another.",
             args=argv,
         )
+        sys.stdout.flush()  # here, where a reader that has gone is answered
         return code
     except RunFault as error:
         print(f"run failed: {error}", file=sys.stderr)

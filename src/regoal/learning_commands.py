@@ -95,7 +95,7 @@ def finetune(
     steps: int = 3_000,
     seed: int = 0,
     seeds: Seeds = None,
-    warmup_steps: int = 200,
+    warmup_steps: int | None = None,
     critic_warmup_steps: int = 0,
     critic_reset: bool = False,
     normaliser: str = "continue",
@@ -114,10 +114,11 @@ def finetune(
             docs/finetuning.md defines each.
         relabel: Hindsight goals: future, final, episode, random, none, or module:function.
         n_sampled_goal: Hindsight goals for each real one.
-        steps: Env steps to collect in the target.
+        steps: Env steps to collect in the target; zero_shot collects none.
         seed: Seed of the run.
         seeds: Several seeds.
-        warmup_steps: Env steps that the source policy plays before the first update (warm_start).
+        warmup_steps: Env steps that the source policy plays before the first update (warm_start); 200 if
+            not given.
         critic_warmup_steps: Env steps after that in which the critics alone learn.
         critic_reset: Start with fresh critics.
         normaliser: Input statistics of the source: freeze, continue or refit.

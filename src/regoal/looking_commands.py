@@ -184,6 +184,10 @@ def shifts(
     from regoal.agent.machine import cores
     from regoal.benchmarks import shift_table as table
 
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput("out", "a folder that can be made", f"{out} ({error})") from error
     rows = table.measure_levels(
         policy,
         env,

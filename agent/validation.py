@@ -99,8 +99,7 @@ def _check_start(config: TrainConfig) -> None:
     if config.steps <= config.learning_starts + config.critic_warmup_steps:
         raise BadInput(
             "steps",
-            f"more than the {config.learning_starts + config.critic_warmup_steps} before the actor's first "
-            "update",
+            f"more than the {config.learning_starts + config.critic_warmup_steps} before the actor learns",
             str(config.steps),
             "Raise --steps, or lower --warmup-steps (learning_starts) or --critic-warmup-steps.",
         )

@@ -108,8 +108,8 @@ def test_everything_is_on_disk_before_the_new_generation_gets_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events: list[str] = []
-    sync, rename = checkpoints._sync, Path.rename
-    monkeypatch.setattr(checkpoints, "_sync", lambda path: (events.append(path.name), sync(path)))
+    sync, rename = checkpoints.sync, Path.rename
+    monkeypatch.setattr(checkpoints, "sync", lambda path: (events.append(path.name), sync(path)))
     monkeypatch.setattr(Path, "rename", lambda self, to: (events.append("rename"), rename(self, to))[1])
     save(tmp_path, 1)
     named = events.index("rename")

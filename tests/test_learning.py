@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from regoal import DDPGConfig, SACConfig, TrainConfig, train
+from regoal import DDPGConfig, FinetuneConfig, SACConfig, TrainConfig, finetune, train
 from regoal.agent.evaluation import evaluate
 from regoal.agent.policy import Policy
 from regoal.benchmarks.reach import SEEDS, STEPS, measure
@@ -60,3 +60,28 @@ def test_fetch_reach_is_learned_within_the_budget(tmp_path: Path, agent: str, se
     assert row.success >= 0.95
     if agent == "ddpg":
         assert row.wall_seconds <= 60
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["naive", "warm_start", "replay_mix", "anchor"])
+def test_fine_tuning_solves_a_shifted_fetch_reach_before_scratch_begins_to(
+    reach_source: Path, tmp_path: Path, mode: str
+) -> None:
+    target = FinetuneConfig(out="", shift="action_rotation=90,action_gain=0.6", steps=800, eval_interval=800)
+
+    def success(other: str) -> float:
+        return finetune(
+            reach_source, dataclasses.replace(target, out=str(tmp_path / other), mode=other)
+        ).success
+
+    assert success("zero_shot") <= 0.2
+    assert success("scratch") <= 0.4
+    assert success(mode) >= 0.8
+
+
+@pytest.fixture(scope="module")
+def reach_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A FetchReach policy that kept its replay."""
+    run = tmp_path_factory.mktemp("source") / "run"
+    train(TrainConfig(env="FetchReach-v4", out=str(run), steps=2_500, eval_interval=2_500, keep_replay=True))
+    return run

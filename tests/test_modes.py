@@ -390,7 +390,7 @@ def test_a_mode_that_cannot_be_read_is_refused(text: str, message: str) -> None:
         ({"mode": "rlpd", "overrides": {"critic_reset": "true"}}, "False in mode 'rlpd'"),
         ({"mode": "rlpd", "overrides": {"fresh_networks": "false"}}, "True in mode 'rlpd'"),
         ({"mode": "rlpd", "overrides": {"env": "FetchReach-v4"}}, "observation size"),
-        ({"mode": "warm_start", "critic_warmup_steps": 200}, "before the actor's first update"),
+        ({"mode": "warm_start", "critic_warmup_steps": 200}, "before the actor learns"),
         ({"mode": "zero_shot", "keep_replay": True}, "no episodes to keep"),
         ({"mode": "zero_shot", "steps": -50}, "steps: expected 1 or more"),
         ({"mode": 3}, "one of zero_shot"),

@@ -299,7 +299,7 @@ def test_an_env_of_the_script_itself_is_played_in_its_process(tmp_path: Path) ->
     recipe = EnvRecipe("mine/Local-v0")
     plain = TrainConfig(env="mine/Local-v0", out=str(tmp_path / "run"))
     assert worker_count(plain, recipe) == 0
-    with pytest.raises(BadInput, match="workers: expected an env that another process can build"):
+    with pytest.raises(BadInput, match="workers: expected an env and a shift that another process can build"):
         train(dataclasses.replace(plain, workers=1))
     assert not (tmp_path / "run").exists()
 

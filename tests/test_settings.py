@@ -101,7 +101,7 @@ def test_defaults_are_valid() -> None:
         ({"agent": "sac"}, "SACConfig"),
         ({"relabel": lambda at, rng: at}, "module:function"),
         ({"steps": "many"}, "steps"),
-        ({"steps": 100, "learning_starts": 100}, "before the first update"),
+        ({"steps": 100, "learning_starts": 100}, "more than the 100 before"),
         ({"agent": SACConfig(initial_alpha=0.0)}, "agent.initial_alpha"),
         ({"agent": DDPGConfig(random_share=5)}, "agent.random_share"),
         ({"agent": DDPGConfig(noise_std=-1)}, "agent.noise_std"),

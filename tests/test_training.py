@@ -232,7 +232,7 @@ def test_fine_tuning_starts_from_the_source_and_leaves_it_alone(tmp_path: Path) 
                 out=str(tmp_path / mode),
                 mode=mode,
                 steps=300,
-                warmup_steps=100,
+                warmup_steps=100 if mode == "warm_start" else None,
                 seed=3,
                 eval_interval=100,
                 eval_episodes=4,

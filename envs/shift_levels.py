@@ -13,36 +13,40 @@ from regoal.envs.shift_family import LEVEL_NAMES, Levels
 
 __all__ = ["COMBINATIONS", "LEVELS", "LEVEL_NAMES", "combination", "env_name", "levels", "why_no_levels"]
 
+# Where trained policies have shown what the levels cost: benchmarks/results/shifts-NAME.csv. Elsewhere they
+# are starting values.
+MEASURED = ("FetchReach", "FetchPush", "PointMaze", "PointReach")
+
 LEVELS: dict[str, dict[str, Levels | None]] = {
     "FetchReach": {
         "gravity": None,
-        "joint_damping": (10, 30, 100),
-        "goal_region": (1.3, 1.6, 2),
-        "reward_threshold": (0.7, 0.4, 0.2),
-        "observation_bias": (0.01, 0.03, 0.06),
-        "observation_noise": (0.005, 0.02, 0.04),
-        "observation_delay": (1, 3, 6),
-        "action_gain": (0.8, 0.5, 0.3),
-        "action_rotation": (15, 45, 90),
-        "action_bias": (0.1, 0.3, 0.5),
-        "action_noise": (0.3, 0.6, 1),
+        "joint_damping": None,
+        "goal_region": None,
+        "reward_threshold": (0.5, 0.3, 0.2),
+        "observation_bias": (0.004, 0.006, 0.009),
+        "observation_noise": (0.006, 0.015, 0.03),
+        "observation_delay": (1, 2, 3),
+        "action_gain": (0.06, 0.05, 0.03),
+        "action_rotation": (65, 70, 75),
+        "action_bias": (0.6, 0.7, 0.8),
+        "action_noise": (0.6, 1, 2),
         "action_delay": (1, 2, 3),
     },
     "FetchPush": {
-        "friction": (0.5, 0.2, 0.1),
-        "object_mass": (2, 5, 10),
-        "gravity": (0.5, 0.2, 0.1),
-        "joint_damping": (10, 30, 100),
-        "start_region": (1.08, 1.16, 1.24),
-        "goal_region": (1.08, 1.16, 1.24),
-        "reward_threshold": (0.7, 0.5, 0.3),
-        "observation_bias": (0.005, 0.02, 0.04),
-        "observation_noise": (0.005, 0.02, 0.04),
+        "friction": (0.8, 0.6, 0.3),
+        "object_mass": (5, 20, 40),
+        "gravity": (0.8, 0.5, 0.3),
+        "joint_damping": None,
+        "start_region": None,
+        "goal_region": None,
+        "reward_threshold": (0.8, 0.5, 0.4),
+        "observation_bias": (0.002, 0.004, 0.008),
+        "observation_noise": (0.001, 0.003, 0.01),
         "observation_delay": (1, 2, 4),
-        "action_gain": (0.8, 0.5, 0.3),
-        "action_rotation": (15, 45, 90),
-        "action_bias": (0.1, 0.2, 0.4),
-        "action_noise": (0.2, 0.5, 1),
+        "action_gain": (0.7, 0.3, 0.2),
+        "action_rotation": (25, 45, 60),
+        "action_bias": (-0.1, -0.4, -0.7),
+        "action_noise": (0.4, 1, 1.5),
         "action_delay": (1, 2, 3),
     },
     "FetchSlide": {
@@ -116,31 +120,43 @@ LEVELS: dict[str, dict[str, Levels | None]] = {
         "action_delay": (1, 2, 3),
     },
     "PointReach": {
-        "start_region": (1.15, 1.3, 1.5),
-        "goal_region": (1.15, 1.3, 1.5),
-        "reward_threshold": (0.7, 0.4, 0.2),
-        "observation_bias": (0.02, 0.06, 0.1),
-        "observation_noise": (0.02, 0.05, 0.1),
-        "observation_delay": (1, 2, 4),
-        "action_gain": (0.5, 2, 4),
-        "action_rotation": (15, 45, 90),
-        "action_bias": (0.1, 0.2, 0.4),
-        "action_noise": (0.3, 0.6, 1),
-        "action_delay": (1, 2, 4),
+        "start_region": None,
+        "goal_region": None,
+        "reward_threshold": (0.6, 0.4, 0.3),
+        "observation_bias": (0.02, 0.03, 0.04),
+        "observation_noise": (0.05, 0.1, 0.2),
+        "observation_delay": (1, 2, 3),
+        "action_gain": (0.3, 0.2, 0.1),
+        "action_rotation": (55, 60, 65),
+        "action_bias": (0.7, 0.8, 0.9),
+        "action_noise": (0.7, 1.2, 2),
+        "action_delay": (1, 2, 3),
     },
 }
 
 # What `combined` stands for.
 _LAG_AND_LOSS: dict[str, Levels] = {"action_gain": (0.9, 0.7, 0.5), "action_delay": (1, 1, 2)}
 COMBINATIONS: dict[str, dict[str, Levels]] = {
-    "FetchReach": {"action_rotation": (10, 30, 45), **_LAG_AND_LOSS},
-    "FetchPush": {"friction": (0.7, 0.5, 0.3), **_LAG_AND_LOSS},
+    "FetchReach": {
+        "observation_noise": (0.006, 0.01, 0.02),
+        "action_rotation": (15, 30, 40),
+        "action_delay": (1, 1, 1),
+    },
+    "FetchPush": {
+        "friction": (0.8, 0.6, 0.4),
+        "action_gain": (0.7, 0.5, 0.3),
+        "action_rotation": (10, 30, 45),
+    },
     "FetchSlide": {"friction": (0.9, 0.7, 0.5), "action_gain": (0.95, 0.9, 0.8), "action_delay": (1, 1, 2)},
     "FetchPickAndPlace": {"object_mass": (1.5, 2, 4), **_LAG_AND_LOSS},
     "HandReach": {"joint_damping": (1.5, 2, 5), "action_gain": (0.98, 0.9, 0.8), "action_delay": (1, 1, 2)},
     "PointMaze": {"joint_damping": (5, 20, 50), "action_gain": (0.7, 0.5, 0.3), "action_delay": (2, 8, 15)},
     "AntMaze": {"friction": (0.8, 0.5, 0.3), **_LAG_AND_LOSS},
-    "PointReach": {"action_rotation": (10, 30, 45), "action_gain": (1.2, 1.5, 2), "action_delay": (1, 1, 2)},
+    "PointReach": {
+        "action_gain": (0.7, 0.7, 0.5),
+        "action_rotation": (22, 30, 45),
+        "action_delay": (1, 1, 1),
+    },
 }
 OTHER_COMBINATION: dict[str, Levels] = {"observation_noise": (0.005, 0.01, 0.02), **_LAG_AND_LOSS}
 

@@ -45,7 +45,8 @@ def everything(env: Env, env_id: str) -> Shift:
     terms = []
     for name in families_for(env):
         family = find_family(name)
-        hard = (levels(env_id, name) or (0.0, 0.0, 2.0))[2]
+        greatest = family.greatest(env) if family.greatest else family.high
+        hard = (levels(env_id, name) or (0.0, 0.0, min(2.0, greatest)))[2]
         if family.fixed:
             terms.append(Term(name, (hard,)))
         else:

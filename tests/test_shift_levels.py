@@ -161,7 +161,7 @@ def test_the_listing_tells_all_of_all_families() -> None:
 def test_the_listing_of_an_env_has_its_levels_and_the_reasons_of_the_rest() -> None:
     lines = [" ".join(line.split()) for line in listing("FetchReach-v4").splitlines()]
     assert "gravity factor 1 100 no effect: only exact figures" in lines
-    for family, told in (("action_rotation", "degrees 0 -"), ("goal_region", "factor 1 2")):
+    for family, told in (("action_rotation", "degrees 0 -"), ("action_gain", "factor 1 100")):
         figures = levels("FetchReach-v4", family)
         assert figures is not None
         assert f"{family} {told} {' / '.join(f'{x:g}' for x in figures)}" in lines

@@ -159,7 +159,7 @@ def as_text(rows: Sequence[Row]) -> str:
     plain = rows[0]
     text.append(
         f"\n{plain.env}: figure, zero-shot success [95 % Wilson interval], points against no shift; "
-        f"{plain.episodes} episodes a world, {plain.runs} {'run' if plain.runs == 1 else 'runs'}."
+        f"{_played(plain)}."
     )
     return "\n".join(text)
 
@@ -207,14 +207,17 @@ def draw_table(path: Path, rows: Sequence[Row]) -> None:
         ylim=(-0.6, len(families) - 0.4),
         yticks=range(len(families)),
         yticklabels=families,
-        title=f"{plain.env}: where does transfer break?\n{plain.runs} runs, {plain.episodes} episodes "
-        "a world, 95 % Wilson intervals",
+        title=f"{plain.env}: where does transfer break?\n{_played(plain)}, 95 % Wilson intervals",
     )
     axes.grid(alpha=0.25, axis="x")
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130, metadata={"Software": None} if path.suffix == ".png" else None)
     plt.close(figure)
+
+
+def _played(row: Row) -> str:
+    return f"{row.episodes} episodes a world, {row.runs} {'run' if row.runs == 1 else 'runs'}"
 
 
 def _places(recipe: EnvRecipe) -> list[tuple[str, str]]:

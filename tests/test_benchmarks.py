@@ -14,11 +14,12 @@ import pytest
 from regoal import BadInput, DDPGConfig, TrainConfig, train
 from regoal.agent.checkpoints import newest_checkpoint
 from regoal.agent.modes import MODES
-from regoal.benchmarks import demo, modes, speed
+from regoal.benchmarks import demo, modes, shift_table, speed
 from regoal.benchmarks.measures import steps_to
 from regoal.benchmarks.parallel import RunFailed, run_all
 from regoal.benchmarks.statistics import bootstrap_interval, wilson_interval
 from regoal.benchmarks.tables import read_rows
+from regoal.envs.shift_levels import LEVELS, MEASURED
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -213,6 +214,20 @@ def test_the_guide_shows_the_committed_comparison_of_modes() -> None:
     rows = read_rows(RESULTS / "modes-reach.csv")
     assert {row["arm"] for row in rows} == set(MODES)
     assert modes.table(rows) in (ROOT / "docs" / "finetuning.md").read_text()
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_the_levels_are_those_whose_cost_was_measured(name: str) -> None:
+    rows = shift_table.read_table(RESULTS / f"shifts-{name}.csv")
+    assert rows[0].family == "none"
+    assert rows[0].success is not None
+    assert rows[0].success >= 0.85  # a policy that cannot do its task shows nothing
+    found = {row.family: [one.value for one in rows if one.family == row.family] for row in rows[1:]}
+    del found["combined"]
+    for family, figures in LEVELS[name].items():
+        assert found.pop(family) == ([None] if figures is None else list(figures)), family
+    assert not found
+    assert (RESULTS / f"shifts-{name}.png").exists()
 
 
 def test_a_ratio_above_one_means_that_ours_is_better() -> None:

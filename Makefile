@@ -13,10 +13,11 @@ export OMP_NUM_THREADS := 1
 demo: $(READY)
 	@$(BIN)/python -m regoal.benchmarks.demo --out runs/demo $(DEMO)
 
-# Reruns everything the README shows and writes benchmarks/results (about 8 minutes on 2 cores).
+# Reruns what README and docs show of learning and writes benchmarks/results (a quarter of an hour on 2 cores).
 results: $(READY)
 	@$(BIN)/python -m regoal.benchmarks.demo --out runs/results/demo --results benchmarks/results
 	@$(BIN)/python -m regoal.benchmarks.reach --out runs/results/reach --results benchmarks/results
+	@$(BIN)/python -m regoal.benchmarks.modes reach --out runs/results/modes --results benchmarks/results
 
 # How fast we are beside the peers, and how our figures grow (about 50 minutes; leave the machine alone).
 bench: $(PEERS_READY)

@@ -40,6 +40,7 @@ class Experience:
         if config.source_share:
             self._mixed = MixedReplay(self.own, self._source(), generator(config.seed, Stream.MIXING))
         self._unwritten: list[Episode] = []
+        self._unwritten_bytes = 0
         self.segments: list[Segment] = []
 
     def add(self, episode: Episode) -> None:
@@ -51,7 +52,8 @@ class Experience:
         self.own.add_episode(episode)
         if self._config.keep_replay:
             self._unwritten.append(episode)
-            if sum(map(stored_bytes, self._unwritten)) > MOST_BYTES:
+            self._unwritten_bytes += stored_bytes(episode)
+            if self._unwritten_bytes > MOST_BYTES:
                 self.write()
 
     def sample(self, batch_size: int, env_steps: int) -> Batch:
@@ -70,7 +72,7 @@ class Experience:
         """Put what is new into the run's folder."""
         if self._unwritten:
             self.segments += write_segments(Path(self._config.out), self._unwritten)
-            self._unwritten = []
+            self._unwritten, self._unwritten_bytes = [], 0
 
     @property
     def description(self) -> str:

@@ -288,7 +288,11 @@ class Overlap:
 
     def measure(self) -> list[float]:
         """Seconds of `blocks` blocks: collecting alone, learning alone, both at once."""
-        return [self.timed(part) for part in (self.collect_blocks, self.learn_blocks, self.both_blocks)]
+        parts = self.collect_blocks, self.learn_blocks, self.both_blocks
+        seconds = [self.timed(part) for part in parts]
+        # A machine that others use too changes its pace: the next time, both take equally long again.
+        self.updates = max(round(self.updates * seconds[0] / seconds[1]), 1)
+        return seconds
 
 
 def seconds_to_success(

@@ -32,7 +32,7 @@ test-slow: $(READY)
 	@$(BIN)/python -m pytest -q -n 2 -m slow $(TESTS)
 
 test-peer: $(PEERS_READY)
-	@$(PEERS)/python -m pytest -q -m peer $(TESTS)
+	@$(PEERS)/python -m pytest -q -m peer tests/test_peers.py
 
 lint: $(READY)
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check .

@@ -6,22 +6,16 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from regoal.buffers.batch import Batch, BatchRows, ReusedMemory
+from regoal.buffers.batch import Batch, BatchRows, ReusedMemory, Sizes
 from regoal.buffers.episode import Array, Episode
 from regoal.buffers.storage import EpisodeStorage, Ints, Transitions, bytes_needed
 from regoal.buffers.strategies import STRATEGIES, Strategy, strategy_named
 from regoal.errors import BadInput, EnvFault, TrainingFault
 
 
-class GoalScorer(Protocol):
+class GoalScorer(Sizes, Protocol):
     """What the buffer needs of a goal spec: sizes, and scores of pairs of goals."""
 
-    @property
-    def observation_size(self) -> int: ...
-    @property
-    def goal_size(self) -> int: ...
-    @property
-    def action_size(self) -> int: ...
     @property
     def max_episode_steps(self) -> int: ...
     @property

@@ -1,5 +1,6 @@
 """Success curves of several arms, read from run folders and drawn with intervals."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,11 +29,17 @@ class Curve:
     success: NDArray[Any]
 
 
-def read_curve(runs: Sequence[Path]) -> Curve:
-    """The curve of runs that were evaluated at the same steps."""
+def read_curve(runs: Sequence[str | os.PathLike[str]]) -> Curve:
+    """The curve of runs that were evaluated at the same steps.
+
+    Raises:
+        BadInput: one is no run folder, or they were not evaluated alike.
+    """
     tables = []
     for run in runs:
-        rows = read_rows(run / "metrics.csv")
+        if not (Path(run) / "metrics.csv").is_file():
+            raise BadInput("curve", "run folders with a metrics.csv", os.fspath(run))
+        rows = read_rows(Path(run) / "metrics.csv")
         tables.append([(int(row["env_steps"]), float(row["success"])) for row in rows])
     steps = [[step for step, _ in table] for table in tables]
     if any(one != steps[0] for one in steps):

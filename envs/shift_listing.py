@@ -19,8 +19,8 @@ from regoal.envs.shift_levels import (
 OTHERS = "any other env"
 _LEVELS = " / ".join(LEVEL_NAMES)
 HOW_TO_WRITE = """\
-Level friction=hard · figure friction=0.1
-Drawn anew for each episode: range friction=0.5..2 · list friction=0.5/1/2
+Level action_gain=hard · figure action_gain=0.5
+Drawn anew for each episode: range action_gain=0.5..2 · list action_gain=0.5/1/2
 Compose with commas: action_rotation=45,action_gain=0.5"""
 
 

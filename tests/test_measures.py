@@ -4,12 +4,13 @@ import csv
 import math
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from regoal.benchmarks import measures
-from regoal.benchmarks.curves import Curve
+from regoal.benchmarks.curves import Curve, read_curve
 from regoal.benchmarks.measures import Measures, column, measure, reached, steps_to, write_measures
 from regoal.errors import BadInput
 
@@ -147,3 +148,17 @@ def test_the_guide_defines_every_column() -> None:
     assert all(f"`{field.name}`" in guide for field in fields(Measures))
     assert f"last {measures.FINAL_EVALUATIONS} evaluations" in guide
     assert f"first of {measures.HOLD} evaluations in a row" in guide
+
+
+def test_the_guides_lines_read_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    for arm, last in (("tuned", 1.0), ("scratch", 0.5)):
+        for seed in (0, 1):
+            run = tmp_path / "runs" / arm / f"seed-{seed}"
+            run.mkdir(parents=True)
+            (run / "metrics.csv").write_text(f"env_steps,success\n0,0\n100,{last}\n200,{last}\n")
+    monkeypatch.chdir(tmp_path)
+    guide = (Path(__file__).parents[1] / "docs" / "measures.md").read_text()
+    exec(guide.split("```python")[1].split("```")[0], {})  # noqa: S102  (our own guide)
+    assert capsys.readouterr().out.splitlines() == ["0 0.75 100.0 1.0", "1 0.75 100.0 1.0"]
+    with pytest.raises(BadInput, match="run folders with a metrics"):
+        read_curve([tmp_path / "nowhere"])

@@ -85,8 +85,10 @@ def rank(
     from regoal.benchmarks.rank import rank as order
     from regoal.benchmarks.sources import runs_in
 
-    total = episodes * sum(len(runs_in(run)) for run in runs)
-    with _counted(total, "rank", quiet=as_json) as tick:
+    n_runs = sum(len(runs_in(run)) for run in runs)
+    if not as_json:
+        print(f"playing {episodes} episodes with each of {n_runs} runs ...", file=sys.stderr)
+    with _counted(episodes * n_runs, "rank", quiet=as_json) as tick:
         ranked = order(runs, shift, episodes, seed, tick)
     if as_json:
         for one in ranked:

@@ -70,6 +70,8 @@ class TrainConfig:
     shift: str = ""  # what differs from the env as it comes
     relabel: str = "future"  # future, final, episode, random, none, or module:function
     n_sampled_goal: int = 4  # hindsight goals for each real one
+    informative_share: float = 0.0  # share of a batch drawn where hindsight teaches something; see buffers
+    informative_share_steps: int = 0  # env steps over which that share falls linearly to 0; 0: it stays
     steps: int = 5_000  # env steps to collect; the last episode is played to its end
     seed: int = 0
     capacity: int = 1_000_000  # transitions the replay buffer holds

@@ -37,8 +37,11 @@ class Experience:
         most = config.steps + config.block_episodes * spec.max_episode_steps
         self.own = self._buffer(most, Stream.REPLAY)
         self._mixed: MixedReplay | None = None
+        self._buffers = [self.own]
         if config.source_share:
-            self._mixed = MixedReplay(self.own, self._source(), generator(config.seed, Stream.MIXING))
+            source = self._source()
+            self._buffers.append(source)
+            self._mixed = MixedReplay(self.own, source, generator(config.seed, Stream.MIXING))
         self._unwritten: list[Episode] = []
         self._unwritten_bytes = 0
         self.segments: list[Segment] = []
@@ -61,11 +64,15 @@ class Experience:
 
         Args:
             batch_size: transitions.
-            env_steps: how far the run is; the source's share may fall with it.
+            env_steps: how far the run is; shares may fall with it.
         """
+        config = self._config
+        informative = faded(config.informative_share, env_steps, config.informative_share_steps)
+        for buffer in self._buffers:
+            buffer.informative_share = informative
         if self._mixed is None:
             return self.own.sample(batch_size, reuse=True)
-        share = faded(self._config.source_share, env_steps, self._config.source_share_steps)
+        share = faded(config.source_share, env_steps, config.source_share_steps)
         return self._mixed.sample(batch_size, share, reuse=True)
 
     def write(self) -> None:
@@ -77,7 +84,7 @@ class Experience:
     @property
     def description(self) -> str:
         """How much memory it takes when full, for people."""
-        size = buffer_bytes(self._spec, self.own.capacity)
+        size = buffer_bytes(self._spec, self.own.capacity, informative=self._config.informative_share > 0)
         shown = f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:,.0f} kB"
         where = "on disk" if self._config.buffer_on_disk else "in memory"
         return f"replay buffer of up to {self.own.capacity:,} transitions, {shown} when full, {where}"
@@ -106,4 +113,5 @@ class Experience:
             n_sampled_goal=config.n_sampled_goal,
             seed=generator(config.seed, stream),
             disk=nearest_folder(Path(config.out)) if config.buffer_on_disk else None,
+            informative_share=config.informative_share,
         )

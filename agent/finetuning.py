@@ -34,6 +34,7 @@ def resolve(run: str | os.PathLike[str], config: FinetuneConfig) -> TrainConfig:
     starts = start_settings(config.mode, steps)
     if config.warmup_steps is not None:
         starts["learning_starts"] = config.warmup_steps
+    relabels = config.relabel != "none" and config.n_sampled_goal > 0
     starts |= {"critic_warmup_steps": config.critic_warmup_steps, "critic_reset": config.critic_reset}
     resolved = dataclasses.replace(
         source,
@@ -41,6 +42,8 @@ def resolve(run: str | os.PathLike[str], config: FinetuneConfig) -> TrainConfig:
         shift=config.shift,
         relabel=config.relabel,
         n_sampled_goal=config.n_sampled_goal,
+        # It says what hindsight chooses, and goes with it.
+        informative_share=source.informative_share if relabels else 0.0,
         steps=steps,
         seed=config.seed,
         eval_interval=config.eval_interval,

@@ -21,6 +21,7 @@ AT_LEAST_ONE = (
 AT_LEAST_ZERO = (
     "seed",
     "n_sampled_goal",
+    "informative_share_steps",
     "learning_starts",
     "critic_warmup_steps",
     "source_share_steps",
@@ -51,6 +52,7 @@ def validated(config: TrainConfig) -> TrainConfig:
     _require("workers", config.workers, config.workers >= AUTO, "0 or more, or -1 for auto")
     _require("hang_seconds", config.hang_seconds, config.hang_seconds > 0, "more than 0")
     _check_agent(config.agent)
+    _check_hindsight(config)
     _check_start(config)
     return config
 
@@ -75,6 +77,18 @@ def _check_agent(agent: DDPGConfig | SACConfig) -> None:
         bounds["initial_alpha"] = agent.initial_alpha > 0, "more than 0"
     for name, (fine, expected) in bounds.items():
         _require(f"agent.{name}", getattr(agent, name), fine, expected)
+
+
+def _check_hindsight(config: TrainConfig) -> None:
+    share = config.informative_share
+    _require("informative_share", share, 0 <= share <= 1, "in [0, 1]")
+    if share and (config.relabel == "none" or not config.n_sampled_goal):
+        raise BadInput(
+            "informative_share",
+            "0 where no goal is replaced",
+            f"{share:g} with relabel={config.relabel!r}, n_sampled_goal={config.n_sampled_goal}",
+            "It says which transitions hindsight chooses: set it to 0, or relabel.",
+        )
 
 
 def _check_start(config: TrainConfig) -> None:

@@ -64,21 +64,63 @@ def draw_curves(
         title: what was done.
         levels: horizontal reference lines by label.
     """
+    plt = _pyplot()
+    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    _draw(axes, curves)
+    for label, level in (levels or {}).items():
+        axes.axhline(level, color="0.4", linestyle="--", linewidth=1, label=label)
+    axes.set(xlabel="environment steps in the target", ylabel="success rate", title=title)
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    _save(figure, path)
+
+
+def draw_panels(path: Path, panels: Mapping[str, Mapping[str, Curve]], title: str, columns: int = 2) -> None:
+    """Write a picture of several targets with the same arms, a panel each, and one legend for all.
+
+    Args:
+        path: the PNG or SVG to write.
+        panels: the arms of each target by its label.
+        title: what was done.
+        columns: panels side by side.
+    """
+    plt = _pyplot()
+    rows = -(-len(panels) // columns)
+    figure, grid = plt.subplots(
+        rows, columns, figsize=(4.5 * columns, 2.4 * rows + 0.9), sharex=True, sharey=True, squeeze=False
+    )
+    for axes, (label, curves) in zip(grid.flat, panels.items(), strict=False):
+        _draw(axes, curves)
+        axes.set_title(label, fontsize=10)
+    for axes in grid.flat[len(panels) :]:
+        axes.set_visible(False)
+    figure.supxlabel("environment steps in the target")
+    figure.supylabel("success rate")
+    figure.suptitle(title)
+    handles, labels = grid.flat[0].get_legend_handles_labels()
+    figure.set_layout_engine("constrained")
+    figure.legend(handles, labels, frameon=False, loc="outside lower center", ncols=len(labels))
+    _save(figure, path)
+
+
+def _pyplot() -> Any:
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    return plt
+
+
+def _draw(axes: Any, curves: Mapping[str, Curve]) -> None:
     for colour, (label, curve) in zip(COLOURS, curves.items(), strict=False):
         low, high = bootstrap_interval(curve.success, np.random.default_rng(0))
         axes.plot(curve.steps, curve.success.mean(axis=0), color=colour, label=label, linewidth=2)
         axes.fill_between(curve.steps, low, high, color=colour, alpha=0.18, linewidth=0)
-    for label, level in (levels or {}).items():
-        axes.axhline(level, color="0.4", linestyle="--", linewidth=1, label=label)
-    axes.set(xlabel="environment steps in the target", ylabel="success rate", ylim=(-0.03, 1.03), title=title)
+    axes.set_ylim(-0.03, 1.03)
     axes.grid(alpha=0.25)
-    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def _save(figure: Any, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130, metadata={"Software": None} if path.suffix == ".png" else None)
-    plt.close(figure)
+    _pyplot().close(figure)

@@ -20,10 +20,9 @@ from numpy.typing import NDArray
 
 from regoal.buffers.disk import array_on_disk
 from regoal.buffers.episode import Episode
+from regoal.buffers.numbering import Ints, Numbering, Shorts, numbering_bytes
 from regoal.errors import BadInput
 
-Ints = NDArray[np.int64]
-Shorts = NDArray[np.int32]
 Floats = NDArray[np.float32]
 
 
@@ -50,11 +49,28 @@ class Transitions:
 
     def head(self, n: int) -> "Transitions":
         """The first n of them."""
-        return Transitions(self.first_row[:n], self.length[:n], self.t[:n], self.episode[:n], self.storage)
+        return self.of(slice(n))
+
+    def of(self, which: "slice | NDArray[np.int64] | NDArray[np.bool_]") -> "Transitions":
+        """Some of them, by anything that indexes an array."""
+        return Transitions(
+            self.first_row[which], self.length[which], self.t[which], self.episode[which], self.storage
+        )
 
     def anywhere(self, rng: np.random.Generator) -> "Transitions":
         """As many transitions, drawn uniformly from all that are stored."""
         return self.storage.draw(len(self), rng)
+
+
+def joined(first: Transitions, second: Transitions) -> Transitions:
+    """Those of both, of one storage."""
+    return Transitions(
+        np.concatenate([first.first_row, second.first_row]),
+        np.concatenate([first.length, second.length]),
+        np.concatenate([first.t, second.t]),
+        np.concatenate([first.episode, second.episode]),
+        first.storage,
+    )
 
 
 def rows_needed(capacity: int, longest: int) -> int:
@@ -67,12 +83,22 @@ def slots_needed(rows: int) -> int:
     return rows // 2 + 1
 
 
-def bytes_needed(capacity: int, longest: int, observation_size: int, goal_size: int, action_size: int) -> int:
+def bytes_needed(
+    capacity: int,
+    longest: int,
+    observation_size: int,
+    goal_size: int,
+    action_size: int,
+    *,
+    marks: bool = False,
+) -> int:
     """Bytes that a full storage takes, whatever the length of its episodes."""
     rows = rows_needed(capacity, longest)
+    slots = slots_needed(rows)
     per_row = 4 * (observation_size + goal_size + action_size)
-    per_slot = 2 * 4 + 8 + 4 * goal_size
-    return rows * per_row + 4 * capacity + slots_needed(rows) * per_slot
+    per_slot = 2 * 4 + 1 + 4 * goal_size
+    numberings = (2 if marks else 1) * numbering_bytes(capacity, slots)
+    return rows * per_row + slots * per_slot + numberings
 
 
 class EpisodeStorage:
@@ -85,6 +111,11 @@ class EpisodeStorage:
         observation_size, goal_size, action_size: lengths of the vectors.
         disk: folder in whose file system the rows are kept, in a file without a name; in memory if not
             given.
+        marks: whether some episodes will be marked, to be drawn from on their own.
+
+    Attributes:
+        numbering: of all transitions held.
+        marked: of those in marked episodes; None without `marks`.
     """
 
     def __init__(
@@ -95,6 +126,8 @@ class EpisodeStorage:
         goal_size: int,
         action_size: int,
         disk: Path | None = None,
+        *,
+        marks: bool = False,
     ) -> None:
         if capacity < longest:
             raise BadInput(
@@ -108,22 +141,19 @@ class EpisodeStorage:
         self._goal_column = observation_size
         self._action_column = observation_size + goal_size
         self._next_row = 0
-        # The table of episodes is a ring too. Episodes and transitions are numbered as they come, for
-        # ever: episode e has slot e % n_slots, transition i has its episode's slot at i % capacity.
+        # The table of episodes is a ring too: episode e, numbered as they come, has slot e % n_slots.
         self._oldest, self._end = 0, 0
         slots = slots_needed(rows)
         self.first_row: Shorts = np.empty(slots, np.int32)
         self.length: Shorts = np.empty(slots, np.int32)
-        self.first_transition: Ints = np.empty(slots, np.int64)
+        self.is_marked: NDArray[np.bool_] = np.zeros(slots, np.bool_)
         self.desired_goal: Floats = np.empty((slots, goal_size), np.float32)
-        self._slot_of_transition: Shorts = np.empty(capacity, np.int32)
-        self._stored_ever = 0
+        self.numbering = Numbering(capacity, slots)
+        self.marked = Numbering(capacity, slots) if marks else None
 
     def __len__(self) -> int:
         """Transitions held now."""
-        if self._oldest == self._end:
-            return 0
-        return self._stored_ever - int(self.first_transition[self._oldest_slot])
+        return len(self.numbering)
 
     @property
     def n_episodes(self) -> int:
@@ -149,8 +179,13 @@ class EpisodeStorage:
         """Slots of the live episodes, oldest first."""
         return (number % len(self.length) for number in range(self._oldest, self._end))
 
-    def add(self, episode: Episode) -> None:
-        """Store a copy of the episode, dropping the oldest ones where room is needed."""
+    def add(self, episode: Episode, *, mark: bool = False) -> None:
+        """Store a copy of the episode, dropping the oldest ones where room is needed.
+
+        Args:
+            episode: what happened.
+            mark: whether `draw_marked` may draw from it.
+        """
         length = len(episode)
         self.check_length(length)
         first = self._make_room(length)
@@ -162,11 +197,13 @@ class EpisodeStorage:
         self._end += 1
         self.first_row[slot] = first
         self.length[slot] = length
-        self.first_transition[slot] = self._stored_ever
+        self.is_marked[slot] = mark
         self.desired_goal[slot] = episode.desired_goal
         self._next_row = first + length + 1
-        self._point_at(slot, length)
-        self._stored_ever += length
+        self.numbering.add(slot, length)
+        if mark:
+            assert self.marked is not None
+            self.marked.add(slot, length)
 
     def check_length(self, length: int) -> None:
         """That an episode of so many steps can be stored.
@@ -190,9 +227,14 @@ class EpisodeStorage:
         """n transitions, each uniform over all that are stored (not over episodes)."""
         if not len(self):
             raise BadInput("buffer", "at least one episode to sample from", "an empty buffer", "Add one.")
-        number = rng.integers(self.first_transition[self._oldest_slot], self._stored_ever, n)
-        episode = self._slot_of_transition.take(number % self.capacity)
-        t = number - self.first_transition.take(episode)
+        return self._at(*self.numbering.draw(n, rng))
+
+    def draw_marked(self, n: int, rng: np.random.Generator) -> Transitions:
+        """n transitions, each uniform over those in marked episodes, of which there must be some."""
+        assert self.marked is not None
+        return self._at(*self.marked.draw(n, rng))
+
+    def _at(self, episode: Shorts, t: Ints) -> Transitions:
         first_row = self.first_row.take(episode).astype(np.int64)
         length = self.length.take(episode).astype(np.int64)
         return Transitions(first_row, length, t, episode.astype(np.int64), self)
@@ -201,13 +243,13 @@ class EpisodeStorage:
     def _oldest_slot(self) -> int:
         return self._oldest % len(self.length)
 
-    def _point_at(self, slot: int, length: int) -> None:
-        """Let the next `length` transitions find their episode's slot."""
-        begin = self._stored_ever % self.capacity
-        end = begin + length
-        self._slot_of_transition[begin:end] = slot
-        if end > self.capacity:
-            self._slot_of_transition[: end - self.capacity] = slot
+    def _drop_oldest(self) -> None:
+        slot = self._oldest_slot
+        self.numbering.drop(int(self.length[slot]))
+        if self.is_marked[slot]:
+            assert self.marked is not None
+            self.marked.drop(int(self.length[slot]))
+        self._oldest += 1
 
     def _make_room(self, length: int) -> int:
         """The first of length + 1 consecutive rows that no live episode uses."""
@@ -215,11 +257,11 @@ class EpisodeStorage:
         if first + length + 1 > rows:
             # It does not fit before the ring's end: episodes that still lie there go first, being oldest.
             while self.n_episodes and self.first_row[self._oldest_slot] >= first:
-                self._oldest += 1
+                self._drop_oldest()
             first = 0
         while self.n_episodes and (
             first <= self.first_row[self._oldest_slot] < first + length + 1
             or len(self) + length > self.capacity
         ):
-            self._oldest += 1
+            self._drop_oldest()
         return first

@@ -15,7 +15,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from regoal.buffers.storage import Ints, Transitions
+from regoal.buffers.numbering import Ints
+from regoal.buffers.storage import Transitions
 from regoal.errors import BadInput, did_you_mean
 
 Strategy = Callable[[Transitions, np.random.Generator], Ints]

@@ -48,7 +48,9 @@ def numbers_held(storage: EpisodeStorage) -> list[int]:
 
 
 def array_bytes(storage: EpisodeStorage) -> int:
-    return sum(value.nbytes for value in vars(storage).values() if isinstance(value, np.ndarray))
+    held = [storage, storage.numbering, *([storage.marked] if storage.marked else [])]
+    values = [value for one in held for value in vars(one).values()]
+    return sum(value.nbytes for value in values if isinstance(value, np.ndarray))
 
 
 @given(some_capacity, some_lengths)
@@ -87,7 +89,7 @@ def test_contents_agree_with_a_list_of_episodes_after_every_add(capacity: int, l
         for slot, kept in zip(slots, reference.kept, strict=True):
             assert storage.first_row[slot] == kept.rows[0]
             assert storage.length[slot] == len(kept.episode)
-            assert storage.first_transition[slot] == kept.before
+            assert storage.numbering.first[slot] == kept.before
             for position, row in enumerate(kept.rows):
                 assert tuple(storage.achieved_goal[row]) == tuple(kept.episode.achieved_goal[position])
 

@@ -37,8 +37,8 @@ EXPERIMENTS = {
         shifts=(
             "action_rotation=75",
             "action_rotation=90",
-            "action_delay=2",
-            "action_delay=3",
+            "action_bias=0.7",
+            "action_bias=0.8",
             "observation_bias=0.009",
             "observation_bias=0.02",
         ),

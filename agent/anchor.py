@@ -1,9 +1,12 @@
 """A decayed pull to the source policy: fine-tuning that does not forget at once what it came with."""
 
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from regoal.agent.inputs import NormalisedInput
@@ -43,6 +46,20 @@ class Anchor:
         self._actor = deepcopy(actor).requires_grad_(False)
         self._input = NormalisedInput(normaliser, device)
         self._action_size = action_size
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Arrays for a checkpoint: the source may be gone when a run goes on."""
+        mean, std = self._input.statistics()
+        actor = {f"actor.{key}": tensor for key, tensor in self._actor.state_dict().items()}
+        return {
+            key: tensor.cpu().numpy().copy() for key, tensor in (actor | {"mean": mean, "std": std}).items()
+        }
+
+    def load_state(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take over the arrays of `state`."""
+        tensors = {key: torch.from_numpy(value.copy()) for key, value in arrays.items()}
+        self._actor.load_state_dict({key: tensors[f"actor.{key}"] for key in self._actor.state_dict()})
+        self._input.set_statistics(tensors["mean"], tensors["std"])
 
     @torch.no_grad()
     def pull(self, batch: Batch, weight: float) -> Pull:

@@ -4,7 +4,8 @@
       000003/ manifest.json   schema, SHA-256 and size of every file, and of the manifest itself
               actor.safetensors   weights and input statistics of the policy
               learner.safetensors all arrays to go on learning
-              state.json          counters, sizes, settings of the policy, segments of the replay
+              snapshots.safetensors policies that were playing, and what an anchor pulls to
+              state.json          how far the run is, generators, settings of the policy, replay files
 
 A generation is written beside the others, synced, and renamed into place; it is never changed afterwards.
 The newest is the highest number whose manifest verifies.
@@ -14,7 +15,7 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,13 @@ from safetensors.numpy import load_file, save_file
 
 from regoal.agent.durable import sha256, sync
 from regoal.agent.policy import Exploration, Policy
-from regoal.agent.replay_files import Segment
+from regoal.agent.replay_files import Segment, parsed_segments, sweep
 from regoal.errors import BadInput, TrainingFault
 
-SCHEMA = 2
+SCHEMA = 3
 KEEP = 3
-FILES = {"actor.safetensors", "learner.safetensors", "state.json"}
+FILES = {"actor.safetensors", "learner.safetensors", "snapshots.safetensors", "state.json"}
+MOST_MANIFEST_BYTES = 1 << 16  # a larger one is none
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -67,15 +69,25 @@ class Checkpoint:
     @property
     def segments(self) -> list[Segment]:
         """Files of the run's episodes up to this checkpoint, in order; none where they were not kept."""
-        return [Segment(**values) for values in self.state.get("replay", [])]
+        return parsed_segments(self.state["replay"])
 
     def learner_arrays(self) -> Arrays:
         """All arrays of the learner, as `learner.state_of` gave them."""
         return _finite(self.path / "learner.safetensors")
 
+    def snapshots(self) -> Arrays:
+        """Arrays of policies that were playing, and of the anchor."""
+        return _finite(self.path / "snapshots.safetensors")
+
 
 def save_checkpoint(
-    run: Path, policy: Policy, learner: Arrays, counters: dict[str, int], replay: Sequence[Segment] = ()
+    run: Path,
+    policy: Policy,
+    learner: Arrays,
+    progress: Mapping[str, Any],
+    *,
+    snapshots: Arrays | None = None,
+    replay: Sequence[Segment] = (),
 ) -> Path:
     """Write the next generation of a run and drop all but the newest `KEEP`.
 
@@ -83,14 +95,16 @@ def save_checkpoint(
         run: the run folder.
         policy: to act with.
         learner: to go on learning with.
-        counters: how far the run is.
+        progress: how far the run is, and all else that JSON can hold.
+        snapshots: arrays that go on playing or pulling while the learner learns.
         replay: segments of episodes that belong to it, which are on disk already.
 
     Raises:
         TrainingFault: something is not finite; nothing was written, so the last good generation stays.
     """
     actor = _policy_arrays(policy)
-    for name, value in (actor | learner).items():
+    snapshots = snapshots or {}
+    for name, value in (actor | learner | snapshots).items():
         if not np.isfinite(value).all():
             raise TrainingFault(
                 f"{run} {name}", "finite numbers to save", "NaN or infinity", "The last checkpoint stays."
@@ -103,13 +117,12 @@ def save_checkpoint(
         shutil.rmtree(left)
     stage = folder / f".stage-{os.getpid()}"
     stage.mkdir()
-    save_file(actor, stage / "actor.safetensors")
-    save_file(
-        {key: np.array(value, order="C") for key, value in learner.items()}, stage / "learner.safetensors"
-    )
+    for name, arrays in (("actor", actor), ("learner", learner), ("snapshots", snapshots)):
+        contiguous = {key: np.array(value, order="C") for key, value in arrays.items()}
+        save_file(contiguous, stage / f"{name}.safetensors")
     state = {
         "schema": SCHEMA,
-        "counters": counters,
+        "progress": progress,
         "replay": [asdict(segment) for segment in replay],
         "policy": {
             "n_layers": len(policy.weights),
@@ -131,6 +144,7 @@ def save_checkpoint(
     sync(folder)
     for old in sorted(_generations(folder))[:-KEEP]:
         shutil.rmtree(folder / f"{old:06d}")
+    sweep(run, _listed(folder))
     return target
 
 
@@ -140,6 +154,19 @@ def newest_checkpoint(run: Path) -> Checkpoint:
     Raises:
         BadInput: there is no run folder or no whole generation in it.
     """
+    for checkpoint in whole_checkpoints(run):
+        return checkpoint
+    raise BadInput(
+        "run", "a checkpoint that is whole", f"none in {run}", "Train again, or copy the run again."
+    )
+
+
+def whole_checkpoints(run: Path) -> Iterator[Checkpoint]:
+    """The generations of a run that are whole, newest first; damaged ones are passed over with a warning.
+
+    Raises:
+        BadInput: there is no run folder.
+    """
     folder = run / "checkpoints"
     if not folder.is_dir():
         got = str(run) if run.exists() else f"{run}, which does not exist"
@@ -148,9 +175,20 @@ def newest_checkpoint(run: Path) -> Checkpoint:
         path = folder / f"{number:06d}"
         fault = _fault(path)
         if fault is None:
-            return Checkpoint(path, json.loads((path / "state.json").read_text()))
-        warnings.warn(f"{path}: {fault}; falling back to the generation before", stacklevel=2)
-    raise BadInput("run", "a checkpoint that is whole", str(folder), "Train again, or copy the run again.")
+            yield Checkpoint(path, json.loads((path / "state.json").read_text()))
+        else:
+            warnings.warn(f"{path}: {fault}; falling back to the generation before", stacklevel=3)
+
+
+def _listed(folder: Path) -> Iterator[Segment]:
+    """Segments that any generation lists, whole or not."""
+    for number in _generations(folder):
+        try:
+            yield from parsed_segments(
+                json.loads((folder / f"{number:06d}" / "state.json").read_text())["replay"]
+            )
+        except (OSError, ValueError, KeyError, TypeError, BadInput):  # damaged: it lists nothing
+            continue
 
 
 def _policy_arrays(policy: Policy) -> Arrays:
@@ -168,6 +206,8 @@ def _policy_arrays(policy: Policy) -> Arrays:
 def _fault(path: Path) -> str | None:
     """What is wrong with a generation, or None."""
     try:
+        if (path / "manifest.json").stat().st_size > MOST_MANIFEST_BYTES:
+            return "its manifest is damaged"
         manifest = json.loads((path / "manifest.json").read_text())
         body = {"schema": manifest["schema"], "files": manifest["files"]}
         if manifest["sha256"] != _digest_of(body):

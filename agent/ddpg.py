@@ -103,3 +103,6 @@ class DDPG:
 
     def optimisers(self) -> dict[str, Adam]:
         return {"actor_optimiser": self.actor_optimiser, "critic_optimiser": self.critic_optimiser}
+
+    def generators(self) -> dict[str, torch.Generator]:
+        return {}

@@ -1,13 +1,19 @@
-"""What a run learns from: its own episodes and, where asked for, those of its source."""
+"""What a run learns from: its own episodes and, where asked for, those of its source.
 
+The run's own episodes go into its folder with every checkpoint, so that it can be resumed; without
+`keep_replay` they leave it when the run is finished.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from regoal.agent.config import TrainConfig
 from regoal.agent.modes import faded
-from regoal.agent.replay_files import MOST_BYTES, Segment, stored_bytes, write_segments
+from regoal.agent.replay_files import MOST_BYTES, Segment, read_segments, stored_bytes, write_segments
 from regoal.agent.run_folder import nearest_folder
 from regoal.agent.seeding import Stream, generator
-from regoal.agent.source import source_replay
 from regoal.buffers.batch import Batch
 from regoal.buffers.episode import Episode
 from regoal.buffers.hindsight import HindsightBuffer, buffer_bytes
@@ -17,31 +23,32 @@ from regoal.errors import BadInput
 
 
 class Experience:
-    """The replay of a run, in memory and, with `keep_replay`, in its folder.
+    """The replay of a run, in memory and in its folder.
 
     Args:
         config: of the run.
         spec: of its env; it scores the source's episodes too.
+        source: segments of the source's replay that are drawn from, if any of it is.
 
     Attributes:
         own: the buffer of the run's own episodes.
-        segments: those of them that are in the run's folder.
+        segments: files in the run's folder that hold those of them that are written.
 
     Raises:
-        BadInput: a source's replay is asked for and there is none, or it does not fit.
+        BadInput: the source's replay does not fit.
     """
 
-    def __init__(self, config: TrainConfig, spec: GoalSpec) -> None:
+    def __init__(self, config: TrainConfig, spec: GoalSpec, source: Sequence[Segment] = ()) -> None:
         self._config, self._spec = config, spec
         # A run never holds more than it collects.
         most = config.steps + config.block_episodes * spec.max_episode_steps
         self.own = self._buffer(most, Stream.REPLAY)
+        self._buffers = {"own": self.own}
+        self._mixing = generator(config.seed, Stream.MIXING)
         self._mixed: MixedReplay | None = None
-        self._buffers = [self.own]
-        if config.source_share:
-            source = self._source()
-            self._buffers.append(source)
-            self._mixed = MixedReplay(self.own, source, generator(config.seed, Stream.MIXING))
+        if source:
+            self._buffers["source"] = self._source(source)
+            self._mixed = MixedReplay(self.own, self._buffers["source"], self._mixing)
         self._unwritten: list[Episode] = []
         self._unwritten_bytes = 0
         self.segments: list[Segment] = []
@@ -53,11 +60,10 @@ class Experience:
             EnvFault: its rewards are not what the env's own functions say; it was not stored.
         """
         self.own.add_episode(episode)
-        if self._config.keep_replay:
-            self._unwritten.append(episode)
-            self._unwritten_bytes += stored_bytes(episode)
-            if self._unwritten_bytes > MOST_BYTES:
-                self.write()
+        self._unwritten.append(episode)
+        self._unwritten_bytes += stored_bytes(episode)
+        if self._unwritten_bytes > MOST_BYTES:
+            self.write()
 
     def sample(self, batch_size: int, env_steps: int) -> Batch:
         """A batch in memory that the next one is written into.
@@ -68,7 +74,7 @@ class Experience:
         """
         config = self._config
         informative = faded(config.informative_share, env_steps, config.informative_share_steps)
-        for buffer in self._buffers:
+        for buffer in self._buffers.values():
             buffer.informative_share = informative
         if self._mixed is None:
             return self.own.sample(batch_size, reuse=True)
@@ -76,10 +82,40 @@ class Experience:
         return self._mixed.sample(batch_size, share, reuse=True)
 
     def write(self) -> None:
-        """Put what is new into the run's folder."""
+        """Put what is new into the run's folder; forget files of which nothing is held any more."""
         if self._unwritten:
             self.segments += write_segments(Path(self._config.out), self._unwritten)
             self._unwritten, self._unwritten_bytes = [], 0
+        held = self.own.n_episodes
+        after = sum(segment.episodes for segment in self.segments)
+        while self.segments and after - self.segments[0].episodes >= held:
+            after -= self.segments.pop(0).episodes
+
+    def state(self) -> dict[str, Any]:
+        """All but the episodes, for JSON."""
+        buffers = {name: buffer.state() for name, buffer in self._buffers.items()}
+        return {"buffers": buffers, "mixing": self._mixing.bit_generator.state}
+
+    def restore(self, state: Mapping[str, Any], segments: Sequence[Segment]) -> None:
+        """Go on from where a run of the same settings was.
+
+        Args:
+            state: what `state` gave there.
+            segments: what `segments` was there.
+
+        Raises:
+            BadInput: a file of them is missing or damaged, or the state does not fit.
+        """
+        try:
+            own, self._mixing.bit_generator.state = state["buffers"]["own"], state["mixing"]
+            left = sum(segment.episodes for segment in segments) - int(own["n_episodes"])
+            if "source" in self._buffers:
+                self._buffers["source"].go_on(state["buffers"]["source"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise BadInput("replay state", "what `state` gave", f"{type(error).__name__}: {error}") from error
+        episodes = read_segments(Path(self._config.out), segments)
+        self.own.restore(own, islice(episodes, max(left, 0), None))
+        self.segments = list(segments)
 
     @property
     def description(self) -> str:
@@ -89,11 +125,10 @@ class Experience:
         where = "on disk" if self._config.buffer_on_disk else "in memory"
         return f"replay buffer of up to {self.own.capacity:,} transitions, {shown} when full, {where}"
 
-    def _source(self) -> HindsightBuffer:
-        """The newest of the source's episodes, as many as a buffer may hold."""
-        transitions, episodes = source_replay(self._config)
+    def _source(self, segments: Sequence[Segment]) -> HindsightBuffer:
+        transitions = sum(segment.transitions for segment in segments)
         source = self._buffer(transitions, Stream.SOURCE_REPLAY)
-        for episode in episodes:
+        for episode in read_segments(Path(self._config.source), segments):
             if len(episode) > self._spec.max_episode_steps:
                 raise BadInput(
                     "source_share",

@@ -4,10 +4,12 @@ import dataclasses
 import os
 
 from regoal.agent.config import FinetuneConfig, TrainConfig
+from regoal.agent.loop import RunResult
 from regoal.agent.modes import parse_mode, start_settings
 from regoal.agent.run_folder import read_config
 from regoal.agent.settings import set_field, typed_fields
-from regoal.agent.training import RunResult, train
+from regoal.agent.training import train
+from regoal.agent.trust import require_trusted
 from regoal.errors import BadInput
 
 
@@ -29,7 +31,7 @@ def resolve(run: str | os.PathLike[str], config: FinetuneConfig) -> TrainConfig:
     config = typed_fields(config)
     mode, _ = parse_mode(config.mode)
     _check(config, mode)
-    source = read_config(run)
+    source = require_trusted(read_config(run), os.fspath(run))
     steps = 0 if mode == "zero_shot" else config.steps
     starts = start_settings(config.mode, steps)
     if config.warmup_steps is not None:

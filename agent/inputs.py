@@ -19,6 +19,14 @@ class NormalisedInput:
         self._mean = torch.from_numpy(self._normaliser.mean).to(self._device)
         self._std = torch.from_numpy(self._normaliser.std).to(self._device)
 
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation in use."""
+        return self._mean, self._std
+
+    def set_statistics(self, mean: Tensor, std: Tensor) -> None:
+        """Use others, until the next `refresh`."""
+        self._mean, self._std = mean.to(self._device), std.to(self._device)
+
     def __call__(self, observation: Tensor, desired_goal: Tensor) -> Tensor:
         """(n, observation_size), (n, goal_size) to (n, both), clipped."""
         return self._normalised(torch.cat([observation, desired_goal], dim=-1))

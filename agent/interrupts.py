@@ -18,7 +18,7 @@ class Stopped(KeyboardInterrupt):
 
     def __init__(self, run: str, signal_number: int = signal.SIGINT) -> None:
         self.run, self.signal = run, int(signal_number)
-        super().__init__(f"stopped; what was learned is in {run}")
+        super().__init__(f"stopped; what was learned is in {run}, and `regoal resume {run}` goes on")
 
     def __reduce__(self) -> tuple[type, tuple[str, int]]:
         return type(self), (self.run, self.signal)

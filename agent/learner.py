@@ -16,6 +16,7 @@ from regoal.agent.optimisation import Adam
 from regoal.agent.policy import Exploration, Policy
 from regoal.buffers.batch import Batch
 from regoal.envs.goal_spec import GoalSpec
+from regoal.errors import BadInput
 
 Arrays = dict[str, NDArray[Any]]
 Info = dict[str, torch.Tensor]  # losses and what else is worth a curve, each a number
@@ -51,6 +52,10 @@ class Learner(Protocol):
 
     def optimisers(self) -> Mapping[str, Adam]:
         """Optimisers by name."""
+        ...
+
+    def generators(self) -> Mapping[str, torch.Generator]:
+        """Generators that updates draw from, by name."""
         ...
 
 
@@ -105,7 +110,22 @@ def load_state(learner: Learner, arrays: Arrays, leave_out: Collection[str] = ()
         learner: to load into.
         arrays: of another one.
         leave_out: modules and optimisers that stay as they are.
+
+    Raises:
+        BadInput: an array is missing or has another shape.
     """
+    try:
+        _load(learner, arrays, leave_out)
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise BadInput(
+            "checkpoint",
+            "the arrays of an agent with the settings in config.toml",
+            f"{type(error).__name__}: {str(error).splitlines()[0]}",
+            "The run folder was changed: copy it again, whole.",
+        ) from error
+
+
+def _load(learner: Learner, arrays: Arrays, leave_out: Collection[str]) -> None:
     prefix = "normaliser."
     learner.normaliser.load_state(
         {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}

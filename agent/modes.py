@@ -1,10 +1,14 @@
 """The ways to fine-tune: names for settings of the one training loop. Imports nothing heavy."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from regoal.errors import BadInput, did_you_mean
+
+if TYPE_CHECKING:
+    from regoal.agent.config import TrainConfig
 
 WARMUP_STEPS = 200  # env steps that the source policy plays before the first update of a warm start
 
@@ -19,6 +23,8 @@ START: dict[str, Any] = {
     "anchor_steps": 0,
 }
 AT_ONCE = {"learning_starts": 0}  # modes with fresh networks keep the source's
+# What the figure of a mode is and stays below; it is more than 0.
+FIGURES = {"source_share": ("SHARE", 1.0), "anchor": ("WEIGHT", math.inf)}
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,7 @@ class Mode:
         does: one line, for people.
         paper: where it comes from.
         settings: of the run, that differ from those of `START`.
-        figure: the setting that `MODE=FIGURE` gives, if it takes one; it must be more than 0.
+        figure: the setting that `MODE=FIGURE` gives, if it takes one; a key of `FIGURES`.
         fades_over: share of the run's steps over which that figure falls linearly to nothing; it stays
             where this is 0.
         eases_in: whether the critics may warm up alone or start afresh.
@@ -96,19 +102,27 @@ def parse_mode(text: str) -> tuple[str, float | None]:
     """Name and figure of a text such as `naive` or `replay_mix=0.3`.
 
     Raises:
-        BadInput: no such mode, a figure it does not take, or one that is no number.
+        BadInput: no such mode, a figure it does not take, or one that is no number or out of bounds.
     """
     name, equals, figure = (part.strip() for part in text.partition("="))
     if name not in MODES:
         raise BadInput("mode", f"one of {', '.join(MODES)}", repr(name), did_you_mean(name, MODES))
     if not equals:
         return name, None
-    if not MODES[name].figure:
-        raise BadInput("mode", f"{name} alone", repr(text), "It takes no figure.")
+    mode = MODES[name]
+    if not mode.figure:
+        takers = ", ".join(one for one, other in MODES.items() if other.figure)
+        raise BadInput("mode", f"{name} alone", repr(text), f"It takes no figure; {takers} do.")
+    what, below = FIGURES[mode.figure]
     try:
-        return name, float(figure)
+        value = float(figure)
     except ValueError:
-        raise BadInput("mode", f"{name}=NUMBER", repr(text), f"For example {name}=0.5.") from None
+        value = math.nan
+    if not 0 < value < below:
+        bounds = f"more than 0 and less than {below:g}" if below < math.inf else "more than 0, and finite"
+        usual = f"{name} alone stands for {name}={mode.settings[mode.figure]:g}."
+        raise BadInput("mode", f"{name}={what}, a number {bounds}", repr(text), usual)
+    return name, value
 
 
 def start_settings(text: str, steps: int) -> dict[str, Any]:
@@ -121,6 +135,19 @@ def start_settings(text: str, steps: int) -> dict[str, Any]:
     if mode.fades_over:
         settings[f"{mode.figure}_steps"] = max(round(mode.fades_over * steps), 1)
     return settings
+
+
+def in_force(config: "TrainConfig", env_steps: int) -> dict[str, float]:
+    """How strongly a run is held to its source at a point: columns of metrics.csv.
+
+    Returns:
+        `source_share`, of each batch; `anchor_weight`, of the pull, full until the actor begins to learn.
+    """
+    learning = max(env_steps - config.learning_starts - config.critic_warmup_steps, 0)
+    return {
+        "source_share": faded(config.source_share, env_steps, config.source_share_steps),
+        "anchor_weight": faded(config.anchor, learning, config.anchor_steps),
+    }
 
 
 def faded(figure: float, env_steps: int, over: int) -> float:

@@ -85,6 +85,10 @@ class Normaliser:
         self.observation.update(observation)
         self.goal.update(goal)
 
+    def has_refitted(self) -> None:
+        """The statistics are the target's own: a "refit" has had its first rows."""
+        self._stale = False
+
     @property
     def mean(self) -> Array:
         """(observation_size + goal_size,) float32."""

@@ -1,5 +1,6 @@
 """Plays the episodes of a run, in the process of the run or in a worker's: the same ones in both."""
 
+import contextlib
 from collections.abc import Callable
 
 import numpy as np
@@ -13,6 +14,7 @@ from regoal.agent.seeding import Stream, env_seed, generator
 from regoal.buffers.episode import Episode
 from regoal.envs.goal_spec import GoalSpec
 from regoal.envs.recipe import Env
+from regoal.errors import SpoiledEpisode
 
 
 class Player:
@@ -35,18 +37,24 @@ class Player:
         self._spec, self._seed, self._tick, self._clocks = spec, run_seed, tick, clocks
         self._envs: dict[str, Env] = {}
 
-    def collect(self, policy: Policy, index: int) -> Episode:
-        """Play training episode `index`, with exploration."""
-        with timed(self._clocks, Clock.ROLLOUT):
-            seed = env_seed(self._seed, Stream.ENV, index)
-            exploration = generator(self._seed, Stream.EXPLORATION, index)
-            return self._play(self.env("collect"), policy, seed, exploration, index)
+    def collect(self, policy: Policy, index: int, attempt: int = 0) -> Episode:
+        """Play training episode `index`, with exploration.
 
-    def evaluate(self, policy: Policy, index: int) -> Outcome:
+        Args:
+            policy: acts.
+            index: number of the episode.
+            attempt: how often the env has spoiled it before; another attempt has other seeds.
+        """
+        with timed(self._clocks, Clock.ROLLOUT):
+            seed = env_seed(self._seed, Stream.ENV, index, attempt)
+            exploration = generator(self._seed, Stream.EXPLORATION, index, attempt)
+            return self._play("collect", policy, seed, exploration, index)
+
+    def evaluate(self, policy: Policy, index: int, attempt: int = 0) -> Outcome:
         """Play evaluation episode `index`, without exploration."""
         with timed(self._clocks, Clock.EVALUATION):
-            seed = env_seed(self._seed, Stream.EVALUATION, index)
-            return Outcome.of(self._play(self.env("evaluate"), policy, seed, None, index))
+            seed = env_seed(self._seed, Stream.EVALUATION, index, attempt)
+            return Outcome.of(self._play("evaluate", policy, seed, None, index))
 
     def env(self, purpose: str) -> Env:
         """The env for a purpose, "collect" or "evaluate".
@@ -69,10 +77,19 @@ class Player:
             self._envs.popitem()[1].close()
 
     def _play(
-        self, env: Env, policy: Policy, seed: int, exploration: np.random.Generator | None, index: int
+        self, purpose: str, policy: Policy, seed: int, exploration: np.random.Generator | None, index: int
     ) -> Episode:
+        env = self.env(purpose)
         if self._clocks is not None:
             from regoal.agent.profile import TimedPolicy
 
             policy = TimedPolicy.of(policy, self._clocks)
-        return play(env, self._spec, policy, seed=seed, exploration=exploration, index=index, tick=self._tick)
+        try:
+            return play(
+                env, self._spec, policy, seed=seed, exploration=exploration, index=index, tick=self._tick
+            )
+        except SpoiledEpisode:  # whatever state it is in, no other episode is to begin with it
+            del self._envs[purpose]
+            with contextlib.suppress(Exception):
+                env.close()
+            raise

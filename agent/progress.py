@@ -9,16 +9,19 @@ SECONDS_BETWEEN_LINES = 5.0  # for one run; side by side, three times as long
 
 
 class Progress:
-    """Counts env steps up to `total`; the success shown is that of the last evaluation.
+    """Counts env steps up to `total`; the success shown is that of the last evaluation, with its env steps.
+
+    Lines tell of a run that goes on; how it ended is for whoever began it to say.
 
     Args:
         total: env steps of the run.
         label: what is running, shown in front.
+        begun: env steps that are behind it already.
     """
 
-    def __init__(self, total: int, label: str) -> None:
-        self._total, self._label = total, label
-        self._steps, self._success = 0, float("nan")
+    def __init__(self, total: int, label: str, begun: int = 0) -> None:
+        self._total, self._label, self._begun = total, label, begun
+        self._steps, self._success = begun, ""
         self._began = time.monotonic()
         self._bar = None
         alone = multiprocessing.parent_process() is None
@@ -28,7 +31,7 @@ class Progress:
         if sys.stderr.isatty() and alone:
             from tqdm import tqdm
 
-            self._bar = tqdm(total=total, desc=label, unit="step", dynamic_ncols=True)
+            self._bar = tqdm(total=total, initial=begun, desc=label, unit="step", dynamic_ncols=True)
 
     def __enter__(self) -> "Progress":
         return self
@@ -44,22 +47,25 @@ class Progress:
         self._steps += steps
         if self._bar is not None:
             self._bar.update(steps)
-        elif time.monotonic() - self._printed >= self._pause:
+        else:
             self._print()
 
-    def evaluated(self, success: float) -> None:
-        """An evaluation came out."""
-        self._success = success
+    def evaluated(self, success: float, env_steps: int) -> None:
+        """An evaluation came out, of what was learned after so many env steps."""
+        self._success = f", success {success:.2f} at {env_steps}"
         if self._bar is not None:
             self._bar.set_postfix(success=f"{success:.2f}")
-        elif self._steps in (0, self._total) or time.monotonic() - self._printed >= self._pause:
+        else:
             self._print()
 
     def _print(self) -> None:
-        self._printed = time.monotonic()
-        line = f"{self._label}: {self._steps}/{self._total} steps, success {self._success:.2f}"
+        now = time.monotonic()
+        if self._steps >= self._total or (self._steps and now - self._printed < self._pause):
+            return
+        self._printed = now
+        line = f"{self._label}: {self._steps}/{self._total} steps{self._success}"
         if self._steps:
-            speed = self._steps / max(self._printed - self._began, 1e-9)
+            speed = (self._steps - self._begun) / max(self._printed - self._began, 1e-9)
             left = max(self._total - self._steps, 0) / speed
             line += f", {speed:.0f} steps/s, {left:.0f} s left"
         print(line, file=sys.stderr, flush=True)

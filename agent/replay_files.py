@@ -10,7 +10,7 @@ Loading runs no code.
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,15 +67,53 @@ def read_segments(run: Path, segments: Sequence[Segment]) -> Iterator[Episode]:
     """The episodes of a run's segments, in order, one file in memory at a time.
 
     Raises:
-        BadInput: a segment is missing or damaged.
+        BadInput: a segment is missing or damaged; those before it have been given.
     """
+    for segment in segments:
+        fault = segments_fault(run, [segment])
+        if fault is not None:
+            raise BadInput(f"{run} replay", "the files that were saved", fault, "Copy the run again, whole.")
+        yield from _read(run / FOLDER / segment.name)
+
+
+def segments_fault(run: Path, segments: Iterable[Segment]) -> str | None:
+    """What is wrong with the first segment that is not as it was saved, or None."""
     for segment in segments:
         path = run / FOLDER / segment.name
         if Path(segment.name).name != segment.name or not path.is_file():
-            raise BadInput(f"{run} replay", f"the file {segment.name}", "none", "Copy the run again, whole.")
-        if sha256(path.read_bytes()) != segment.sha256:
-            raise BadInput(str(path), "the contents that were saved", "others", "Copy the run again.")
-        yield from _read(path)
+            return f"no file {segment.name}"
+        # The size first: what is not as large as it should be is not read into memory.
+        if path.stat().st_size != segment.size or sha256(path.read_bytes()) != segment.sha256:
+            return f"{segment.name} is damaged"
+    return None
+
+
+def parsed_segments(values: Any) -> list[Segment]:
+    """Segments as a checkpoint lists them.
+
+    Raises:
+        BadInput: it is no such list.
+    """
+    try:
+        segments = [Segment(**value) for value in values]
+        for one in segments:
+            kinds = {"name": str, "size": int, "sha256": str, "episodes": int, "transitions": int}
+            if any(type(getattr(one, name)) is not kind for name, kind in kinds.items()):
+                raise TypeError(f"{one}")
+    except TypeError as error:
+        raise BadInput("replay", "a list of segments", str(error), "The checkpoint is damaged.") from error
+    return segments
+
+
+def sweep(run: Path, kept: Iterable[Segment]) -> None:
+    """Delete what no checkpoint lists: left by a process that was killed, or no longer held."""
+    names = {segment.name for segment in kept}
+    folder = run / FOLDER
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.name not in names:
+            path.unlink()
+    if not names and folder.is_dir():
+        folder.rmdir()
 
 
 def stored_bytes(episode: Episode) -> int:

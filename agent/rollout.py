@@ -12,7 +12,8 @@ from regoal.buffers.episode import Array, Episode
 from regoal.envs.contract import check_observation, guarded
 from regoal.envs.goal_spec import GoalSpec
 from regoal.envs.recipe import Env
-from regoal.errors import EnvFault, RunFault, TrainingFault
+from regoal.envs.simulator import silent_reset
+from regoal.errors import EnvFault, RunFault, SpoiledEpisode, TrainingFault
 
 
 def play(
@@ -37,7 +38,8 @@ def play(
         tick: called after the reset and after every step.
 
     Raises:
-        EnvFault: the env raised, left out a key, returned what is not finite, or does not end.
+        SpoiledEpisode: the env raised, returned what is not finite, or its simulator reset itself.
+        EnvFault: it left out a key, moved the goal, or does not end: it breaks its contract.
         TrainingFault: the policy's action is not finite.
     """
     when = f"reset of episode {index}"
@@ -65,6 +67,16 @@ def play(
         rewards.append(reward)
         successes.append(bool(info[spec.success_key]))
         tick()
+    why = silent_reset(env)
+    if why is not None:
+        reset = SpoiledEpisode(
+            f"{spec.recipe.env_id} simulation in episode {index}",
+            "one that stays finite",
+            f"one that MuJoCo has reset by itself ({why})",
+            "A smaller time step, or gentler actions, keep it stable.",
+        )
+        reset.discarded_steps = len(actions)
+        raise reset
     observations.append(np.array(observation["observation"]))
     achieved.append(np.array(observation["achieved_goal"]))
     return Episode(
@@ -117,7 +129,7 @@ def _check_step(
 ) -> None:
     env_id = spec.recipe.env_id
     if not math.isfinite(reward):
-        raise EnvFault(f"{env_id} reward at {when}", "a finite number", str(reward))
+        raise SpoiledEpisode(f"{env_id} reward at {when}", "a finite number", str(reward))
     low, high = spec.reward_range
     if spec.sparse and not low - 1e-6 <= reward <= high + 1e-6:
         raise EnvFault(

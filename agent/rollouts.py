@@ -25,13 +25,19 @@ from regoal.agent.worker import POLICY_PLACES, Assignment, Report, Task
 from regoal.agent.worker_process import WorkerProcess
 from regoal.buffers.episode import Episode
 from regoal.envs.goal_spec import GoalSpec
-from regoal.errors import EnvFault, RunFault
+from regoal.errors import RunFault, SpoiledEpisode, WorkerFault
 
 # Collecting is what learning waits for, so a worker always has the next episode at hand. Evaluations
 # fill the gaps.
 HELD_AT_ONCE = {"collect": 2, "evaluate": 1}
 MOST_ATTEMPTS = 3  # a task that ends so many workers ends the run
 POLL_SECONDS = 0.2  # how soon a dead or hanging worker, or a signal, is noticed while waiting
+Spoiled = Callable[[SpoiledEpisode], object]
+
+
+def told(fault: SpoiledEpisode) -> None:
+    """The first fault of an env is the last."""
+    raise fault
 
 
 class Rollouts:
@@ -120,14 +126,19 @@ class Rollouts:
         self._to_do["collect"].extend(self._block)
         self.poll()
 
-    def episodes(self) -> Iterator[Episode]:
+    def episodes(self, spoiled: Spoiled = told) -> Iterator[Episode]:
         """The episodes of the block, in order, as they come; plays those that nobody has taken.
 
+        Args:
+            spoiled: called with the fault when the env spoils an episode, which is then played again with
+                other seeds; raises the fault if not given.
+
         Raises:
-            RunFault: the env broke its contract, or the policy is not finite.
+            TrainingFault: the policy is not finite.
+            WorkerFault: an episode has ended one worker after the other.
         """
-        for task in self._block:
-            yield self._result(task, lambda: None)
+        for place in range(len(self._block)):
+            yield self._whole(self._block, place, spoiled, lambda: None)
 
     def evaluate(self, policy: Policy, n_episodes: int) -> None:
         """Begin an evaluation; the one before must have been taken."""
@@ -141,16 +152,17 @@ class Rollouts:
         """Whether the evaluation has come to its end."""
         return all(task in self._done for task in self._evaluation)
 
-    def evaluation(self, tick: Callable[[], object] = lambda: None) -> Evaluation:
+    def evaluation(self, spoiled: Spoiled = told, tick: Callable[[], object] = lambda: None) -> Evaluation:
         """What the evaluation found; plays the episodes that nobody has taken.
 
         Args:
+            spoiled: as for `episodes`.
             tick: called between episodes, and now and then while waiting; it may raise.
         """
         outcomes: list[Outcome] = []
-        for task in self._evaluation:
+        for place in range(len(self._evaluation)):
             tick()
-            outcomes.append(self._result(task, tick))
+            outcomes.append(self._whole(self._evaluation, place, spoiled, tick))
         return Evaluation.of(outcomes)
 
     def poll(self) -> None:
@@ -178,6 +190,17 @@ class Rollouts:
         if self._shared is not None:
             self._shared.write_policy(POLICY_PLACES[kind], policy.arrays)
 
+    def _whole(self, tasks: list[Task], place: int, spoiled: Spoiled, tick: Callable[[], object]) -> Any:
+        """The result of one of the tasks, attempted until the env does not spoil it."""
+        while True:
+            try:
+                return self._result(tasks[place], tick)
+            except SpoiledEpisode as fault:
+                spoiled(fault)
+                del self._done[tasks[place]]
+                tasks[place] = replace(tasks[place], attempt=tasks[place].attempt + 1)
+                self._to_do[tasks[place].kind].appendleft(tasks[place])
+
     def _result(self, task: Task, tick: Callable[[], object]) -> Any:
         """The result of a task, which is waited for or played here."""
         while task not in self._done:
@@ -200,9 +223,9 @@ class Rollouts:
         policy = self._policies[task.kind]
         try:
             if task.kind == "collect":
-                self._done[task] = Report(task, self._player.collect(policy, task.index))
+                self._done[task] = Report(task, self._player.collect(policy, task.index, task.attempt))
             else:
-                self._done[task] = Report(task, self._player.evaluate(policy, task.index))
+                self._done[task] = Report(task, self._player.evaluate(policy, task.index, task.attempt))
         except RunFault as fault:  # kept until the episodes before it have been taken
             self._done[task] = Report(task, error=fault, discarded_steps=fault.discarded_steps)
 
@@ -241,7 +264,7 @@ class Rollouts:
         self._attempts[culprit] += bool(held) or not ready  # one that died idle is nobody's fault
         if self._attempts[culprit] >= MOST_ATTEMPTS:
             what = f"episode {culprit.index}" if culprit else "a new env"
-            raise EnvFault(
+            raise WorkerFault(
                 f"{self._spec.recipe.env_id}, {what}",
                 "a process that plays it",
                 f"{MOST_ATTEMPTS} that did not: the last {why}",

@@ -5,15 +5,17 @@ import os
 import shlex
 import sys
 import tomllib
+import warnings
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 import tomli_w
 
 from regoal.agent.config import TrainConfig
+from regoal.agent.durable import sync
 from regoal.agent.settings import from_toml, to_toml
 from regoal.buffers.episode import Episode
 from regoal.errors import BadInput
@@ -65,13 +67,22 @@ def create_run_folder(config: TrainConfig) -> Path:
     return path
 
 
+def rewrite_config(run: Path, config: TrainConfig) -> None:
+    """Put other settings in place of a run's, at once and for good."""
+    stage = run / f".config-{os.getpid()}.toml"
+    stage.write_text(tomli_w.dumps(to_toml(config)))
+    sync(stage)
+    stage.rename(run / "config.toml")
+    sync(run)
+
+
 def nearest_folder(path: Path) -> Path:
     """The folder itself, or the nearest one above it that exists."""
     return next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
 
 
 def read_config(run: str | os.PathLike[str]) -> TrainConfig:
-    """The settings of a run.
+    """The settings of a run, to read; before an env is built from them, `trust.require_trusted`.
 
     Raises:
         BadInput: it is no run folder, or its config.toml is not of this version.
@@ -104,20 +115,38 @@ class RunLog:
     """Writes metrics.csv, episodes.csv and TensorBoard events of one run.
 
     Wall-clock columns begin with `wall_`; all others are the same for the same command.
+
+    Args:
+        path: the run folder.
+        columns: of metrics.csv.
+        sizes: what `sizes` gave at a checkpoint, to go on from there: what was written after it goes.
+        env_steps: those of that checkpoint.
     """
 
-    def __init__(self, path: Path, columns: list[str]) -> None:
+    def __init__(
+        self, path: Path, columns: list[str], sizes: Mapping[str, int] | None = None, env_steps: int = 0
+    ) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self._metrics_file = (path / "metrics.csv").open("w", newline="")
-        self._metrics = csv.DictWriter(self._metrics_file, columns, lineterminator="\n")
-        self._metrics.writeheader()
-        self._episodes_file = (path / "episodes.csv").open("w", newline="")
-        self._episodes = csv.writer(self._episodes_file, lineterminator="\n")
-        self._episodes.writerow(
-            ["episode", "env_steps", "length", "return", "success", "success_any", "shift"]
-        )
-        self._events = SummaryWriter(str(path))
+        sizes = sizes or {}
+        self._files = {
+            name: _opened(path / name, sizes.get(name, 0)) for name in ("metrics.csv", "episodes.csv")
+        }
+        self._metrics = csv.DictWriter(self._files["metrics.csv"], columns, lineterminator="\n")
+        self._episodes = csv.writer(self._files["episodes.csv"], lineterminator="\n")
+        if not sizes:
+            self._metrics.writeheader()
+            self._episodes.writerow(
+                ["episode", "env_steps", "length", "return", "success", "success_any", "shift"]
+            )
+        self._events = SummaryWriter(str(path), purge_step=env_steps + 1 if sizes else None)
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of each file, all of them on disk."""
+        for file in self._files.values():
+            file.flush()
+            os.fsync(file.fileno())
+        return {name: os.fstat(file.fileno()).st_size for name, file in self._files.items()}
 
     def __enter__(self) -> "RunLog":
         return self
@@ -125,8 +154,8 @@ class RunLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._metrics_file.close()
-        self._episodes_file.close()
+        for file in self._files.values():
+            file.close()
         self._events.close()
 
     def episode(self, episode: Episode, env_steps: int) -> None:
@@ -147,9 +176,20 @@ class RunLog:
         """One row of metrics."""
         shown = {key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()}
         self._metrics.writerow(shown)
-        self._metrics_file.flush()
-        self._episodes_file.flush()
+        for file in self._files.values():
+            file.flush()
         for key, tag in TAGS.items():
             if row.get(key) not in (None, ""):
                 self._events.add_scalar(tag, row[key], row["env_steps"])
         self._events.flush()
+
+
+def _opened(path: Path, size: int) -> TextIO:
+    """A file to append to after its first `size` bytes, the others cut off."""
+    file = path.open("a", newline="")
+    there = os.fstat(file.fileno()).st_size
+    if there < size:
+        warnings.warn(f"{path}: {size - there} bytes are missing, and the rows in them", stacklevel=3)
+    else:
+        file.truncate(size)
+    return file

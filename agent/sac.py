@@ -156,6 +156,9 @@ class SAC:
     def optimisers(self) -> dict[str, Adam]:
         return {"actor_optimiser": self.actor_optimiser, "critic_optimiser": self.critic_optimiser}
 
+    def generators(self) -> dict[str, torch.Generator]:
+        return {"update": self._noise}
+
 
 def squash(mean: Tensor, log_std: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
     """tanh(mean + std * noise) and its log-density (Haarnoja 2018b, appendix C)."""

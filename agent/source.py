@@ -1,17 +1,18 @@
 """Starting from another run: its weights, its input statistics, its replay."""
 
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from regoal.agent.checkpoints import newest_checkpoint
 from regoal.agent.config import TrainConfig
-from regoal.agent.learner import Learner, load_state
 from regoal.agent.policy import Policy
-from regoal.agent.replay_files import read_segments
+from regoal.agent.replay_files import Segment
 from regoal.agent.run_folder import read_config
-from regoal.buffers.episode import Episode
 from regoal.envs.goal_spec import GoalSpec
 from regoal.errors import BadInput
+
+if TYPE_CHECKING:
+    from regoal.agent.learner import Learner
 
 # Settings that shape the learner's arrays: they cannot differ between source and target.
 SHAPING = ("hidden", "n_critics", "critic_layer_norm")
@@ -21,12 +22,15 @@ SHAPING = ("hidden", "n_critics", "critic_layer_norm")
 CRITICS = ("critic", "target_critic", "critic_optimiser")
 
 
-def load_source(learner: Learner, spec: GoalSpec, config: TrainConfig) -> None:
+def load_source(learner: "Learner", spec: GoalSpec, config: TrainConfig) -> None:
     """Take over from `config.source` what the settings ask for: weights, optimisers, input statistics.
 
     Raises:
         BadInput: the source is another agent, or was trained for other sizes.
     """
+    # Here and not above: who ranks or evaluates policies needs no torch.
+    from regoal.agent.learner import load_state
+
     source = read_config(config.source)
     if not config.fresh_networks:
         _require_same_shape(source, config)
@@ -37,15 +41,14 @@ def load_source(learner: Learner, spec: GoalSpec, config: TrainConfig) -> None:
     load_state(learner, checkpoint.learner_arrays(), left_out)
 
 
-def source_replay(config: TrainConfig) -> tuple[int, Iterator[Episode]]:
-    """The newest episodes that the source has kept: about as many transitions as the run's buffers hold.
-
-    Returns:
-        How many transitions there are, and the episodes, which are read as they are taken.
+def source_replay(config: TrainConfig) -> list[Segment]:
+    """The newest files of the source's replay: about as many transitions as the run's buffers hold.
 
     Raises:
-        BadInput: it kept none; while they are taken, a file of them is missing or damaged.
+        BadInput: it kept none.
     """
+    if not config.source_share:
+        return []
     segments = newest_checkpoint(Path(config.source)).segments
     if not segments:
         raise BadInput(
@@ -55,8 +58,7 @@ def source_replay(config: TrainConfig) -> tuple[int, Iterator[Episode]]:
             "Train it with --keep-replay.",
         )
     after = [sum(later.transitions for later in segments[i + 1 :]) for i in range(len(segments))]
-    newest = [segment for segment, more in zip(segments, after, strict=True) if more < config.capacity]
-    return sum(one.transitions for one in newest), read_segments(Path(config.source), newest)
+    return [segment for segment, more in zip(segments, after, strict=True) if more < config.capacity]
 
 
 def require_sizes(policy: Policy, spec: GoalSpec, where: str, fix: str = "") -> None:

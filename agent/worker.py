@@ -51,12 +51,14 @@ class Task:
         index: number of the episode among its kind.
         version: of the policy; it changes with its numbers.
         slot: where to put a collected episode.
+        attempt: how often the env has spoiled it before.
     """
 
     kind: Literal["collect", "evaluate"]
     index: int
     version: int
     slot: int = 0
+    attempt: int = 0
 
 
 POLICY_PLACES = {"collect": 0, "evaluate": 1}  # where the policy for each kind of task lies
@@ -112,8 +114,10 @@ def main(connection_descriptor: int, memory_descriptor: int) -> None:
 def _perform(task: Task, policy: Policy, player: Player, block: SharedBlock) -> Report:
     try:
         if task.kind == "collect":
-            return Report(task, block.write_episode(task.slot, player.collect(policy, task.index)))
-        return Report(task, player.evaluate(policy, task.index))
+            return Report(
+                task, block.write_episode(task.slot, player.collect(policy, task.index, task.attempt))
+            )
+        return Report(task, player.evaluate(policy, task.index, task.attempt))
     except Exception as error:  # noqa: BLE001  (told to the run, which raises it in its turn)
         discarded = error.discarded_steps if isinstance(error, RunFault) else 0
         return Report(task, error=_sendable(error), discarded_steps=discarded)

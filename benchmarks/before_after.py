@@ -1,5 +1,6 @@
 """What changed, to look at: the source policy and the fine-tuned one in the same target episodes."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from regoal.agent.policy import Policy
 from regoal.agent.rollout import play
 from regoal.agent.run_folder import read_config
 from regoal.agent.seeding import Stream, env_seed
+from regoal.agent.trust import require_trusted
 from regoal.benchmarks.video import Frame, record, write_video
 from regoal.envs.goal_spec import GoalSpec
 from regoal.envs.recipe import EnvRecipe
@@ -21,7 +23,7 @@ SEED = 0
 
 def show_before_after(out: Path, before: Path, after: Path, shift: str) -> list[Path]:
     """Write a video and a filmstrip, or a plot of paths where nothing can be rendered; returns the files."""
-    config = read_config(after)
+    config = require_trusted(read_config(after), os.fspath(after))
     recipe = EnvRecipe(config.env, shift, config.env_kwargs)
     policies = {"before: source policy": Policy.load(before), "after: fine-tuned": Policy.load(after)}
     if working_gl() is None:

@@ -17,6 +17,7 @@ from regoal.agent.machine import cores
 from regoal.agent.modes import MODES
 from regoal.agent.policy import Policy
 from regoal.agent.run_folder import read_config
+from regoal.agent.trust import require_trusted
 from regoal.benchmarks.curves import Curve, draw_curves
 from regoal.benchmarks.experiment import Arm, Experiment, read_arm, run_experiment, run_path, say, source_path
 from regoal.benchmarks.measures import kept_on_source, measure, reached, write_measures
@@ -43,7 +44,7 @@ EXPERIMENTS = {
 
 def success_at_home(run: Path) -> float:
     """Success of a run's policy in the env as it comes."""
-    config = read_config(run)
+    config = require_trusted(read_config(run), str(run))
     spec = GoalSpec.of(config.env, **config.env_kwargs)
     env = spec.recipe.build()
     found = evaluate(env, spec, Policy.load(run), episodes=KEPT_EPISODES, seed=KEPT_SEED)

@@ -8,6 +8,7 @@ from regoal.agent.config import TrainConfig
 from regoal.agent.policy import Policy
 from regoal.agent.run_folder import read_config
 from regoal.agent.source import require_sizes
+from regoal.agent.trust import require_trusted
 from regoal.envs.goal_spec import GoalSpec
 from regoal.envs.recipe import EnvRecipe
 from regoal.errors import BadInput
@@ -51,7 +52,9 @@ def load_sources(runs: Sequence[Path]) -> list[Source]:
     if not paths:
         raise BadInput("runs", "one run or more", "none", "Name the folders of trained runs.")
     _require_different(paths)
-    sources = [Source(path, read_config(path), Policy.load(path)) for path in paths]
+    sources = [
+        Source(path, require_trusted(read_config(path), str(path)), Policy.load(path)) for path in paths
+    ]
     first = sources[0]
     for source in sources[1:]:
         for (what, value), (_, expected) in zip(_facts(source), _facts(first), strict=True):

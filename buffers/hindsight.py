@@ -1,7 +1,8 @@
 """The hindsight experience replay buffer (Andrychowicz 2017): stores what happened, relabels when sampled."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,6 +107,11 @@ class HindsightBuffer:
         return self._storage.capacity
 
     @property
+    def n_episodes(self) -> int:
+        """Episodes held."""
+        return self._storage.n_episodes
+
+    @property
     def relabels(self) -> bool:
         """Whether any goal is replaced at all."""
         return self._share > 0
@@ -125,6 +131,49 @@ class HindsightBuffer:
         if not foreign:
             self._verify(episode)
         self._storage.add(episode, mark=self._storage.marked is not None and self._is_informative(episode))
+
+    def state(self) -> dict[str, Any]:
+        """All but the episodes, for JSON: with them a buffer goes on as if nothing had happened."""
+        storage = self._storage
+        return {
+            "generator": self._rng.bit_generator.state,
+            "n_episodes": storage.n_episodes,
+            "oldest_row": storage.oldest_row,
+        }
+
+    def restore(self, state: Mapping[str, Any], episodes: Iterable[Episode]) -> None:
+        """Fill an empty buffer with what another one held.
+
+        Args:
+            state: of the other.
+            episodes: those it held, oldest first; they are not verified again.
+
+        Raises:
+            BadInput: the state is of another kind of buffer, or the episodes are too few or too many.
+        """
+        self.go_on(state)
+        try:
+            expected, row = int(state["n_episodes"]), int(state["oldest_row"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise BadInput("buffer state", "what `state` gave", f"{type(error).__name__}: {error}") from error
+        self._storage.begin_at(row)
+        for episode in episodes:
+            self.add_episode(episode, foreign=True)
+        if self._storage.n_episodes != expected:
+            raise BadInput("episodes", f"the {expected} that were held", str(self._storage.n_episodes))
+
+    def go_on(self, state: Mapping[str, Any]) -> None:
+        """Draw what the buffer would have drawn whose state this is; the episodes stay.
+
+        Raises:
+            BadInput: it is of another kind of generator.
+        """
+        try:
+            self._rng.bit_generator.state = state["generator"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise BadInput(
+                "buffer state", "a PCG64 generator's", f"{type(error).__name__}: {error}"
+            ) from error
 
     def sample(self, batch_size: int, *, reuse: bool = False) -> Batch:
         """Draw transitions, with replacement; k / (k + 1) of them get a hindsight goal.
@@ -188,8 +237,10 @@ class HindsightBuffer:
 
     def _is_informative(self, episode: Episode) -> bool:
         """Whether it achieved anything that was not achieved at its start."""
-        later = episode.achieved_goal[1:]
-        return not self._reached(np.broadcast_to(episode.achieved_goal[0], later.shape), later).all()
+        # As it is kept: an episode that is stored, read and stored again is judged alike.
+        achieved = np.asarray(episode.achieved_goal, np.float32)
+        later = achieved[1:]
+        return not self._reached(np.broadcast_to(achieved[0], later.shape), later).all()
 
     def _chosen_rows(self, at: Transitions) -> Ints:
         assert self._strategy is not None

@@ -205,6 +205,21 @@ class EpisodeStorage:
             assert self.marked is not None
             self.marked.add(slot, length)
 
+    @property
+    def oldest_row(self) -> int:
+        """Row at which the oldest episode begins; where the next one will, if there is none."""
+        return int(self.first_row[self._oldest_slot]) if self.n_episodes else self._next_row
+
+    def begin_at(self, row: int) -> None:
+        """Let an empty ring fill from a row on: what is added in the same order lies where it lay.
+
+        Raises:
+            BadInput: the ring has no such row, or is not empty.
+        """
+        if self.n_episodes or not 0 <= row <= len(self.rows):
+            raise BadInput("row", f"0 to {len(self.rows)} of an empty ring", str(row))
+        self._next_row = row
+
     def check_length(self, length: int) -> None:
         """That an episode of so many steps can be stored.
 

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regoal.envs.recipe import Env
-from regoal.errors import BadInput, EnvFault
+from regoal.errors import BadInput, EnvFault, SpoiledEpisode
 
 GOAL_KEYS = ("observation", "achieved_goal", "desired_goal")
 SUCCESS_KEYS = ("is_success", "success")
@@ -36,7 +36,7 @@ Array = NDArray[Any]
 PairScore = Callable[[Array, Array, dict[str, Any]], Any]
 
 
-class EnvCrash(EnvFault):
+class EnvCrash(SpoiledEpisode):
     """The env raised an exception of its own."""
 
 
@@ -212,6 +212,8 @@ def guarded(env: Env, when: str, call: Callable[[], Any]) -> Any:
     """
     try:
         return call()
+    except EnvFault as fault:  # which says for itself what is wrong
+        raise EnvCrash(f"{fault.where} at {when}", fault.expected, fault.got, fault.fix) from fault
     except Exception as error:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         raise EnvCrash(
@@ -260,4 +262,5 @@ def check_observation(env: Env, observation: Any, sizes: tuple[int, int], when: 
             raise EnvFault(where, "numbers", f"dtype {value.dtype}", "Keep to observation_space.")
         if not np.isfinite(value).all():
             bad = int(np.flatnonzero(~np.isfinite(value))[0])
-            raise EnvFault(where, "finite numbers", f"{value[bad]} at index {bad}", "Look at the simulation.")
+            got = f"{value[bad]} at index {bad}"
+            raise SpoiledEpisode(where, "finite numbers", got, "Look at the simulation.")

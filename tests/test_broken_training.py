@@ -1,5 +1,6 @@
 """Training on broken envs: an answer before anything starts, or at the step, and nothing learned is lost."""
 
+import csv
 from pathlib import Path
 
 import broken_envs  # noqa: F401  (registers its envs)
@@ -24,17 +25,21 @@ REFUSED_BEFORE = {
     "NoSuccessKey": ("info", "is_success", "keys"),
     "Raises": ("step", "returns", "Error"),
 }
-LATE = {
+# What may go well another time: the episode is lost, and no more.
+SPOILED = {
     "Nan": ("'observation'", "finite numbers", "nan"),
     "InfiniteGoal": ("'achieved_goal'", "finite numbers", "inf"),
+    "NanReward": ("reward", "a finite number", "nan"),
+    "Raises": ("step", "returns", "RuntimeError: the simulator fell over"),
+}
+# What another attempt does not mend: the env is not what it was when it was checked.
+BROKEN = {
     "MissingKey": ("'achieved_goal'", "the key 'achieved_goal'", "observation"),
     "WrongShape": ("'observation'", "shape (4,)", "shape (3,)"),
     "MovingGoal": ("'desired_goal'", "the goal of the reset", ""),
     "NoSuccess": ("info", "is_success", "no keys"),
     "CrashPenalty": ("reward", "compute_reward", "-6"),
-    "NanReward": ("reward", "a finite number", "nan"),
     "Terminates": ("terminated", "False", "True"),
-    "Raises": ("step", "returns", "RuntimeError: the simulator fell over"),
 }
 
 
@@ -64,16 +69,50 @@ def test_a_reward_that_takes_no_batches_is_slower_and_works(tmp_path: Path) -> N
     assert result.env_steps >= 600
 
 
-@pytest.mark.parametrize("name", sorted(LATE))
-def test_an_env_that_breaks_while_training_is_named_and_the_run_stays_loadable(
-    tmp_path: Path, name: str
+@pytest.mark.parametrize("name", sorted(SPOILED))
+def test_a_spoiled_episode_is_named_discarded_counted_and_played_anew(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert set(LATE) == set(late_envs.FAULTS)
+    result = train(config(f"late_envs:late/{name}-v0", tmp_path / "run"))
+    told = capsys.readouterr().err
+    for part in (f"late/{name}-v0", *SPOILED[name], "step 0", "episode 6", "played anew"):
+        assert part in told
+    run = newest_checkpoint(result.path).state["progress"]["run"]
+    # The fault comes with the env's 301st step; a new env is sound for 300 again.
+    assert (run["env_steps"], run["episodes"]) == (600, 12)
+    assert (run["failed_episodes"], run["discarded_steps"], run["failed_in_a_row"]) == (1, 1, 0)
+    with (result.path / "metrics.csv").open(newline="") as file:
+        last = list(csv.DictReader(file))[-1]
+    assert (last["failed_episodes"], last["discarded_steps"], last["eval_failed_episodes"]) == ("1", "1", "0")
+
+
+def test_ten_spoiled_episodes_in_a_row_end_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, steps = late_envs.PointReach.step, 0
+
+    def counted(self: late_envs.PointReach, action: np.ndarray) -> object:
+        nonlocal steps
+        steps += 1
+        if steps > 400:  # the checks before training take 150 or so
+            raise RuntimeError("out of order")
+        return plain(self, action)
+
+    monkeypatch.setattr(late_envs.PointReach, "step", counted)
+    with pytest.raises(EnvFault, match="out of order"):
+        train(config("late_envs:late/Raises-v0", tmp_path / "run"))
+    run = newest_checkpoint(tmp_path / "run").state["progress"]["run"]
+    assert run["failed_episodes"] == run["failed_in_a_row"] == 10
+    assert run["env_steps"] == 50 * run["episodes"]
+    assert Policy.load(tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", sorted(BROKEN))
+def test_an_env_that_breaks_its_contract_ends_the_run_which_stays_loadable(tmp_path: Path, name: str) -> None:
+    assert {*BROKEN, *SPOILED} == set(late_envs.FAULTS)
     with pytest.raises(EnvFault) as caught:
         train(config(f"late_envs:late/{name}-v0", tmp_path / "run"))
-    for part in (f"late/{name}-v0", *LATE[name], "step 0", "episode 6"):
+    for part in (f"late/{name}-v0", *BROKEN[name], "step 0", "episode 6"):
         assert part in str(caught.value)
-    counters = newest_checkpoint(tmp_path / "run").state["counters"]
-    assert counters == {"env_steps": 300, "gradient_steps": 150, "episodes": 6, "discarded_steps": 1}
+    run = newest_checkpoint(tmp_path / "run").state["progress"]["run"]
+    assert (run["env_steps"], run["gradient_steps"], run["episodes"]) == (300, 150, 6)
     assert np.isfinite(Policy.load(tmp_path / "run").act(np.zeros(4), np.zeros(2))).all()
     assert (tmp_path / "run" / "metrics.csv").read_text().count("\n") == 2

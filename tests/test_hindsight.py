@@ -1,5 +1,6 @@
 """The hindsight buffer: its batches, its share of relabelled rows, and what it refuses."""
 
+import json
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -386,3 +387,49 @@ def test_exactly_the_rows_of_live_episodes_are_accepted(lengths: list[int], capa
     }
     rows = np.arange(-3, len(storage.achieved_goal) + 3)
     assert storage.holds(rows).tolist() == [row in live for row in rows.tolist()]
+
+
+# Going on later
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    lengths=some_lengths,
+    more=some_lengths,
+    capacity=st.integers(LONGEST, 40),
+    share=st.sampled_from([0.0, 0.7]),
+    strategy=st.sampled_from(NAMES),
+    seed=some_seed,
+)
+def test_a_restored_buffer_goes_on_as_if_nothing_had_happened(
+    lengths: list[int], more: list[int], capacity: int, share: float, strategy: str, seed: int
+) -> None:
+    def new(seed: int) -> HindsightBuffer:
+        return HindsightBuffer(scorer_of(), capacity, strategy=strategy, seed=seed, informative_share=share)
+
+    ran = new(seed)
+    for number, length in enumerate(lengths):
+        ran.add_episode(tagged_episode(number, length))
+        ran.sample(3)
+    state = json.loads(json.dumps(ran.state()))
+    held = range(len(lengths) - state["n_episodes"], len(lengths))
+    restored = new(seed + 1)
+    restored.restore(state, [tagged_episode(number, lengths[number]) for number in held])
+    assert len(ran) == len(restored)
+    for number, length in enumerate(more, start=len(lengths)):
+        assert same(ran.sample(20), restored.sample(20))
+        for buffer in (ran, restored):
+            buffer.add_episode(tagged_episode(number, length))
+        assert ran.state() == restored.state()
+
+
+def test_a_buffer_refuses_what_does_not_belong_to_its_state() -> None:
+    state = tagged_buffer([3, 4]).state()
+    for wrong, episodes in (
+        (state, [tagged_episode(0, 3)]),
+        ({"n_episodes": 1}, []),
+        (state | {"generator": {"bit_generator": "MT19937"}}, []),
+        (state | {"oldest_row": -1}, []),
+    ):
+        with pytest.raises(BadInput):
+            HindsightBuffer(FakeScorer(), 100).restore(wrong, episodes)

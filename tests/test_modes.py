@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
@@ -290,6 +291,32 @@ def test_an_anchor_holds_from_when_the_actor_learns(
     assert weights == [1.0] * 50
 
 
+@pytest.mark.parametrize(
+    ("mode", "changes", "shares", "weights"),
+    [
+        # Evaluated after 0, 100 ... 400 of 400 steps. The share falls over all of them.
+        ("replay_mix=0.8", {}, [0.8, 0.6, 0.4, 0.2, 0], [0] * 5),
+        ("rlpd", {}, [0.5] * 5, [0] * 5),
+        # The weight falls over half of them, once the actor learns.
+        ("anchor=2", {"critic_warmup_steps": 100}, [0] * 5, [2, 2, 1, 0, 0]),
+        ("anchor=2", {"overrides": {"anchor_steps": "0"}}, [0] * 5, [2] * 5),
+        ("warm_start", {}, [0] * 5, [0] * 5),
+    ],
+)
+def test_metrics_say_how_strongly_a_run_is_held_to_its_source(
+    tmp_path: Path,
+    sources: dict[str, Path],
+    mode: str,
+    changes: dict[str, Any],
+    shares: list[float],
+    weights: list[float],
+) -> None:
+    rows = _rows(_tuned(sources["ddpg"], tmp_path / "run", mode, steps=400, **changes))
+    assert [float(row["source_share"]) for row in rows] == pytest.approx(shares)
+    assert [float(row["anchor_weight"]) for row in rows] == pytest.approx(weights)
+    assert not {"source_share", "anchor_weight"} & _rows(sources["ddpg"])[0].keys()  # it has no source
+
+
 def test_a_source_is_left_as_it_is(tmp_path: Path, sources: dict[str, Path]) -> None:
     source = sources["ddpg"]
     before = {path: path.read_bytes() for path in sorted(source.rglob("*")) if path.is_file()}
@@ -323,7 +350,7 @@ def test_weights_are_saved_where_episodes_cannot_be(
     monkeypatch.setattr("regoal.agent.experience.write_segments", full)
     with pytest.raises(OSError, match="No space left"):
         _tuned(sources["ddpg"], tmp_path / "run", "naive", keep_replay=True)
-    assert newest_checkpoint(tmp_path / "run").state["counters"]["env_steps"] == 200
+    assert newest_checkpoint(tmp_path / "run").state["progress"]["run"]["env_steps"] == 200
 
 
 def test_modes_differ_in_settings_of_one_loop_alone(sources: dict[str, Path]) -> None:
@@ -361,24 +388,36 @@ def test_a_figure_fades_linearly_or_stays() -> None:
     ("text", "message"),
     [
         ("replay_mx", "Did you mean replay_mix"),
-        ("naive=2", "naive alone"),
-        ("anchor=strong", "anchor=NUMBER"),
+        ("naive=2", "naive alone, got 'naive=2'. It takes no figure; replay_mix, rlpd, anchor do."),
+        (
+            "rlpd=x",
+            "rlpd=SHARE, a number more than 0 and less than 1, got 'rlpd=x'. rlpd alone stands for rlpd=0.5.",
+        ),
+        ("replay_mix=", "replay_mix=SHARE"),
+        ("replay_mix=1.5", "replay_mix=SHARE, a number more than 0 and less than 1, got 'replay_mix=1.5'"),
+        ("replay_mix=nan", "replay_mix=SHARE"),
+        ("rlpd=0", "rlpd=SHARE"),
+        ("anchor=strong", "anchor=WEIGHT"),
+        ("anchor=-1", "anchor=WEIGHT, a number more than 0, and finite, got 'anchor=-1'"),
+        ("anchor=inf", "anchor alone stands for anchor=1."),
         ("", "one of zero_shot, scratch"),
     ],
 )
 def test_a_mode_that_cannot_be_read_is_refused(text: str, message: str) -> None:
-    with pytest.raises(BadInput, match=message):
+    with pytest.raises(BadInput, match=re.escape(message)) as caught:
         parse_mode(text)
+    assert caught.value.where == "mode"
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"mode": "replay_mix=1"}, "source_share: expected in \\[0, 1\\)"),
-        ({"mode": "replay_mix=0"}, "source_share: expected more than 0 in mode 'replay_mix'"),
-        ({"mode": "rlpd=0"}, "source_share: expected more than 0"),
-        ({"mode": "anchor=-1"}, "anchor: expected 0 or more"),
-        ({"mode": "anchor=inf"}, "anchor: expected a finite number"),
+        ({"mode": "replay_mix=1"}, "mode: expected replay_mix=SHARE"),
+        ({"mode": "anchor=-1"}, "mode: expected anchor=WEIGHT"),
+        ({"mode": "rlpd", "overrides": {"source_share": "1"}}, "source_share: expected in \\[0, 1\\)"),
+        ({"mode": "replay_mix", "overrides": {"source_share": "0"}}, "more than 0 in mode 'replay_mix'"),
+        ({"mode": "anchor", "overrides": {"anchor": "-1"}}, "anchor: expected 0 or more"),
+        ({"mode": "anchor", "overrides": {"anchor": "1e999"}}, "anchor: expected a finite number"),
         ({"mode": "naive", "critic_reset": True}, "warm_start, replay_mix, anchor"),
         ({"mode": "naive", "overrides": {"critic_reset": "true"}}, "False in mode 'naive'"),
         ({"mode": "naive", "overrides": {"anchor_steps": "5"}}, "0 in mode 'naive'"),

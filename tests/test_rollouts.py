@@ -25,6 +25,7 @@ from regoal.agent.shared_block import SharedBlock
 from regoal.envs.goal_spec import GoalSpec
 from regoal.envs.point_reach import PointReach
 from regoal.envs.recipe import EnvRecipe
+from regoal.errors import WorkerFault
 
 TESTS = str(Path(__file__).parent)
 
@@ -155,7 +156,7 @@ def test_an_env_that_ends_its_process_twice_is_played_a_third_time(
         assert [episode.index for episode in rollouts.episodes()] == [2, 3]
         deadly.write_bytes(b"xxx")
         rollouts.collect(policy, range(4, 6))
-        with pytest.raises(EnvFault, match=rf"episode 4.*3 that did not.*{why}.*--workers 0"):
+        with pytest.raises(WorkerFault, match=rf"episode 4.*3 that did not.*{why}.*--workers 0"):
             list(rollouts.episodes())
     spec.close()
     assert capfd.readouterr().err.count("it is replaced") == 4
@@ -284,7 +285,7 @@ def test_a_script_without_a_main_guard_may_use_workers(tmp_path: Path) -> None:
         timeout=100,
     )
     assert done.returncode == 0, done.stderr
-    assert newest_checkpoint(tmp_path / "run").state["counters"]["env_steps"] == 400
+    assert newest_checkpoint(tmp_path / "run").state["progress"]["run"]["env_steps"] == 400
 
 
 def wait_for(condition: "object", seconds: float = 60) -> None:

@@ -84,12 +84,8 @@ def test_a_run_folder_says_all_about_the_run(tmp_path: Path) -> None:
     assert about["versions"]["torch"].startswith("2.")
     episodes = (run / "episodes.csv").read_text().splitlines()
     assert len(episodes) == 1 + 8
-    assert newest_checkpoint(run).state["counters"] == {
-        "env_steps": 400,
-        "gradient_steps": 200,
-        "episodes": 8,
-        "discarded_steps": 0,
-    }
+    reached = newest_checkpoint(run).state["progress"]["run"]
+    assert (reached["env_steps"], reached["gradient_steps"], reached["episodes"]) == (400, 200, 8)
 
 
 def test_tensorboard_events_carry_the_usual_names(tmp_path: Path) -> None:
@@ -163,15 +159,15 @@ def test_ctrl_c_ends_with_a_checkpoint_and_the_handler_is_put_back(
     handler = signal.getsignal(signal.SIGINT)
     plain = Rollouts.episodes
 
-    def collect_then_interrupt(self):  # type: ignore[no-untyped-def]
-        yield from plain(self)
+    def collect_then_interrupt(self, spoiled):  # type: ignore[no-untyped-def]
+        yield from plain(self, spoiled)
         signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(Rollouts, "episodes", collect_then_interrupt)
     with pytest.raises(Stopped, match="run"):
         train(config(tmp_path / "run"))
     assert signal.getsignal(signal.SIGINT) is handler
-    assert newest_checkpoint(tmp_path / "run").state["counters"]["env_steps"] == 100
+    assert newest_checkpoint(tmp_path / "run").state["progress"]["run"]["env_steps"] == 100
     assert Policy.load(tmp_path / "run").act(np.zeros(4), np.zeros(2)).shape == (2,)
 
 
@@ -188,19 +184,19 @@ def test_input_statistics_are_fed_with_hindsight_goals_where_goals_are_relabelle
 def test_sigterm_checkpoints_and_says_143(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = Rollouts.episodes
 
-    def collect_then_terminate(self):  # type: ignore[no-untyped-def]
-        yield from plain(self)
+    def collect_then_terminate(self, spoiled):  # type: ignore[no-untyped-def]
+        yield from plain(self, spoiled)
         signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.setattr(Rollouts, "episodes", collect_then_terminate)
     with pytest.raises(Stopped) as caught:
         train(config(tmp_path / "run"))
     assert caught.value.exit_code == 143
-    assert newest_checkpoint(tmp_path / "run").state["counters"]["env_steps"] == 100
+    assert newest_checkpoint(tmp_path / "run").state["progress"]["run"]["env_steps"] == 100
 
 
 def test_a_second_signal_ends_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def impatient(self):  # type: ignore[no-untyped-def]
+    def impatient(self, spoiled):  # type: ignore[no-untyped-def]
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
 
@@ -297,7 +293,7 @@ def crashes(at, rng):  # type: ignore[no-untyped-def]
 def test_any_error_leaves_a_run_that_loads(tmp_path: Path, strategy: str, error: type[Exception]) -> None:
     with pytest.raises(error):
         train(config(tmp_path / "run", relabel=f"{__name__}:{strategy}"))
-    assert newest_checkpoint(tmp_path / "run").state["counters"]["env_steps"] == 100
+    assert newest_checkpoint(tmp_path / "run").state["progress"]["run"]["env_steps"] == 100
 
 
 @pytest.mark.parametrize("agent", [SMALL, SMALL_SAC])
@@ -315,13 +311,13 @@ def test_whole_episodes_before_a_fault_are_kept(tmp_path: Path) -> None:
         train(
             config(
                 tmp_path / "run",
-                env="late_envs:late/Raises-v0",
+                env="late_envs:late/MissingKey-v0",
                 steps=600,
                 block_episodes=4,
                 eval_interval=10_000,
             )
         )
-    assert newest_checkpoint(tmp_path / "run").state["counters"]["env_steps"] == 300
+    assert newest_checkpoint(tmp_path / "run").state["progress"]["run"]["env_steps"] == 300
     assert len((tmp_path / "run" / "episodes.csv").read_text().splitlines()) == 1 + 6
 
 

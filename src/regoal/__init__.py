@@ -7,7 +7,8 @@ if TYPE_CHECKING:
     from regoal.agent.config import DDPGConfig, FinetuneConfig, SACConfig, TrainConfig
     from regoal.agent.finetuning import finetune
     from regoal.agent.policy import Policy
-    from regoal.agent.training import train
+    from regoal.agent.training import resume, train
+    from regoal.agent.trust import trust
     from regoal.envs.recipe import make
     from regoal.errors import BadInput, EnvFault
 
@@ -23,7 +24,9 @@ _HOME = {
     "TrainConfig": "regoal.agent.config",
     "finetune": "regoal.agent.finetuning",
     "make": "regoal.envs.recipe",
+    "resume": "regoal.agent.training",
     "train": "regoal.agent.training",
+    "trust": "regoal.agent.trust",
 }
 
 __all__ = [
@@ -37,7 +40,9 @@ __all__ = [
     "__version__",
     "finetune",
     "make",
+    "resume",
     "train",
+    "trust",
 ]
 
 

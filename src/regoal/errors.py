@@ -35,8 +35,20 @@ class EnvFault(RunFault):
     """An env broke its contract while it was running."""
 
 
+class SpoiledEpisode(EnvFault):
+    """An episode is lost, and another attempt may go well: the env raised, or returned what is not finite."""
+
+
 class TrainingFault(RunFault):
     """What is learned is no longer finite."""
+
+
+class WorkerFault(RunFault):
+    """Playing an episode has ended or hung one process after the other."""
+
+
+class SaveFault(RunFault):
+    """The run's folder cannot be written to: the disk is full, or not ours to write."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -1,6 +1,7 @@
 """One run or several seeds of it, and what the command line says of how they ended."""
 
 import dataclasses
+import os
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from regoal.errors import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTERRUPTED, BadInpu
 
 if TYPE_CHECKING:
     from regoal.agent.config import TrainConfig
-    from regoal.agent.training import RunResult
+    from regoal.agent.loop import RunResult
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Machine:
 
 def train_all(configs: "list[TrainConfig]", jobs: int | None) -> int:
     """Train one after the other or side by side; returns the exit code."""
+    from regoal.agent.interrupts import Stopped
     from regoal.agent.machine import cores
     from regoal.agent.training import train as train_one
     from regoal.benchmarks.parallel import run_all
@@ -45,7 +47,12 @@ def train_all(configs: "list[TrainConfig]", jobs: int | None) -> int:
     if jobs is not None and jobs < 1:
         raise BadInput("jobs", "1 or more", str(jobs))
     if len(configs) == 1:
-        _say_result(train_one(configs[0]))
+        try:
+            train_one(configs[0])
+        except Stopped as stopped:
+            print(ending(stopped.run))
+            raise
+        print(ending(configs[0].out))
         return 0
     for config in configs:
         _refuse_existing(Path(config.out))
@@ -58,9 +65,10 @@ def _exit_code(results: "list[RunResult | BaseException]") -> int:
 
     for result in results:
         if isinstance(result, Stopped):
+            print(ending(result.run))
             print(result, file=sys.stderr)
         elif not isinstance(result, BaseException):
-            _say_result(result)
+            print(ending(result.path))
     stopped = [result for result in results if isinstance(result, KeyboardInterrupt)]
     if stopped:
         return max(one.exit_code if isinstance(one, Stopped) else EXIT_INTERRUPTED for one in stopped)
@@ -98,8 +106,21 @@ def parse_seeds(text: str) -> list[int]:
     return seeds
 
 
-def _say_result(result: "RunResult") -> None:
-    print(
-        f"{result.path}: success {result.success:.2f} after {result.env_steps:,} env steps and "
-        f"{result.gradient_steps:,} gradient steps"
-    )
+def ending(run: str | os.PathLike[str]) -> str:
+    """Where a run began and ended, in one line, as its folder tells: its first evaluation and its last."""
+    from regoal.agent.checkpoints import newest_checkpoint
+    from regoal.agent.run_folder import read_config
+    from regoal.benchmarks.tables import read_rows
+
+    config, rows = read_config(run), read_rows(Path(run) / "metrics.csv")
+    collected: int = newest_checkpoint(Path(run)).state["progress"]["run"]["env_steps"]
+    if not rows:
+        return f"{run}: not evaluated, {collected:,} env steps"
+    measured = int(rows[-1]["env_steps"])
+    shown = [f"{float(row['success']):.2f}" for row in (rows[0], rows[-1])]
+    success = " -> ".join(shown[: len(rows)])
+    steps = f"{measured:,} env steps"
+    if collected > measured:  # it was stopped
+        steps = f"{measured:,} of the {collected:,} env steps collected"
+    world = config.shift or "no shift"
+    return f"{run}: success {success} after {steps} ({world}; {config.eval_episodes} episodes)"

@@ -1,0 +1,372 @@
+"""The training loop: collect a block of whole episodes, learn from all so far, evaluate now and then.
+
+Block n is collected with the weights as they were before the updates on block n - 1. That costs one block
+of delay and lets collection and updates run side by side, with the same numbers as one after the other.
+"""
+
+import contextlib
+import math
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from regoal.agent.anchor import Anchor
+from regoal.agent.checkpoints import save_checkpoint
+from regoal.agent.clock import N_CLOCKS, Clock, timed
+from regoal.agent.config import TrainConfig
+from regoal.agent.experience import Experience
+from regoal.agent.interrupts import EvaluationLeft, Stopped, StopRequest
+from regoal.agent.learner import make_learner, state_of
+from regoal.agent.machine import learning_device, worker_count
+from regoal.agent.modes import in_force
+from regoal.agent.normaliser import Normaliser
+from regoal.agent.profile import report as profile_report
+from regoal.agent.progress import Progress
+from regoal.agent.replay_files import Segment, sweep
+from regoal.agent.resuming import (
+    progress_of,
+    snapshots_of,
+)
+from regoal.agent.rollouts import Rollouts
+from regoal.agent.run_folder import RunLog, create_run_folder
+from regoal.agent.run_lock import RunLock
+from regoal.agent.run_state import RunState
+from regoal.agent.source import load_source
+from regoal.buffers.episode import Episode
+from regoal.envs.goal_spec import GoalSpec
+from regoal.errors import RunFault, SaveFault, SpoiledEpisode, TrainingFault
+
+UPDATE_COLUMNS = {
+    "ddpg": ["critic_loss", "q_mean", "actor_loss", "action_square"],
+    "sac": ["critic_loss", "q_mean", "actor_loss", "alpha", "entropy"],
+}
+COLUMNS = [
+    "env_steps",
+    "gradient_steps",
+    "episodes",
+    "discarded_steps",
+    "failed_episodes",
+    "success",
+    "success_any",
+    "return",
+    "episode_length",
+    "eval_episodes",
+    "eval_failed_episodes",
+    "rollout_success",
+    "rollout_return",
+    "rollout_length",
+]
+SOURCE_COLUMNS = ["source_share", "anchor_weight"]  # of runs with a source
+WALL_COLUMNS = ["wall_seconds", "wall_env_steps_per_second"]
+MOST_FAILED_IN_A_ROW = 10  # episodes that the env spoils, one after the other, end the run
+MOST_FAULTS_TOLD = 10  # each in a line
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run ended with.
+
+    Attributes:
+        path: the run folder.
+        success: success of the last evaluation.
+        env_steps: env steps collected.
+        gradient_steps: updates made.
+    """
+
+    path: Path
+    success: float
+    env_steps: int
+    gradient_steps: int
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+
+class Training:
+    """One run from its first block to its last; refuses bad settings before anything is written.
+
+    Args:
+        config: its settings.
+        spec: of its env.
+        source: files of the source's replay that are drawn from, if any are.
+
+    Attributes:
+        state: how far it is.
+        acting: plays the block that comes next.
+        evaluated: plays the evaluation that has no result yet, if `state.pending` says that there is one.
+    """
+
+    def __init__(self, config: TrainConfig, spec: GoalSpec, source: Sequence[Segment] = ()) -> None:
+        self.config, self.spec, self.source = config, spec, source
+        self.path = Path(config.out)
+        self.workers = worker_count(config, spec.recipe)
+        self.device = learning_device(config.device)
+        mode = config.normaliser if config.source else "continue"
+        self.normaliser = Normaliser(spec.observation_size, spec.goal_size, mode)
+        self.learner = make_learner(config.agent, spec, self.normaliser, config.seed, self.device)
+        self.anchor: Anchor | None = None
+        self.experience = Experience(config, spec, source)
+        self.state = RunState()
+        self.acting = self.evaluated = self.learner.policy()
+        self._evaluation_faults = self._faults_told = 0
+        self.clocks = np.zeros(N_CLOCKS) if config.profile else None
+
+    def start_from_source(self) -> None:
+        """Take over what the mode takes from the source.
+
+        Raises:
+            BadInput: it does not fit.
+        """
+        load_source(self.learner, self.spec, self.config)
+        if self.config.anchor:
+            self.anchor = Anchor(self.learner.actor, self.normaliser, self.spec.action_size, self.device)
+        self.acting = self.learner.policy()
+
+    def run(self, stop: StopRequest) -> RunResult:
+        """Make the run folder, and collect, learn and evaluate until the steps are spent.
+
+        Raises:
+            Stopped: a stop was asked for.
+        """
+        with self._rollouts() as rollouts:
+            create_run_folder(self.config)
+            with RunLock(self.path):
+                return self._go_on(rollouts, stop, save_first=True)
+
+    def resume(self, stop: StopRequest) -> RunResult:
+        """Go on from what was restored; the lock of the run is held.
+
+        Raises:
+            Stopped: a stop was asked for.
+        """
+        with self._rollouts() as rollouts:
+            return self._go_on(rollouts, stop, save_first=False)
+
+    def _go_on(self, rollouts: Rollouts, stop: StopRequest, *, save_first: bool) -> RunResult:
+        print(f"{self.path}: {self.experience.description}", file=sys.stderr)
+        state = self.state
+        of_source = SOURCE_COLUMNS if self.config.source else []
+        columns = COLUMNS + of_source + UPDATE_COLUMNS[self.config.agent.name] + WALL_COLUMNS
+        self._began = time.monotonic() - state.wall_seconds
+        try:
+            with (
+                RunLog(self.path, columns, state.log_bytes, state.env_steps) as self._log,
+                Progress(self.config.steps, self.config.out, state.env_steps) as self._progress,
+            ):
+                if save_first:  # from now on the folder can be loaded, whatever happens
+                    self._save()
+                try:
+                    self._learn(rollouts, stop)
+                except Exception:
+                    with contextlib.suppress(TrainingFault, OSError):  # the first error is the one to tell
+                        self._save()
+                    raise
+                self._save(finished=not stop.requested)
+        except OSError as error:
+            raise SaveFault(
+                str(self.path),
+                "a folder that can be written to",
+                str(error),
+                f"What was saved stays: free space, or make it writable, and `regoal resume {self.path}`.",
+            ) from error
+        if self.clocks is not None:
+            print(profile_report(self.clocks, time.monotonic() - self._began, self.workers), file=sys.stderr)
+        if stop.requested:
+            raise Stopped(str(self.path), stop.signal)
+        success = float("nan") if state.success is None else state.success
+        return RunResult(self.path, success, state.env_steps, state.gradient_steps)
+
+    def _rollouts(self) -> Rollouts:
+        config = self.config
+        return Rollouts(
+            self.spec,
+            config.seed,
+            self.learner.policy(),
+            block_episodes=config.block_episodes,
+            workers=self.workers,
+            hang_seconds=config.hang_seconds,
+            clocks=self.clocks,
+        )
+
+    def _learn(self, rollouts: Rollouts, stop: StopRequest) -> None:
+        config, state = self.config, self.state
+        if state.pending is not None:
+            self._begin_evaluation(rollouts)
+        elif not state.evaluations:
+            self._evaluate(rollouts, stop)
+        if state.env_steps < config.steps:
+            rollouts.collect(self.acting, self._next_block())
+        while state.env_steps < config.steps and not stop.requested:
+            before = state.env_steps
+            self._add(rollouts.episodes(self._spoiled))
+            ended = state.env_steps >= config.steps
+            self.acting = self.learner.policy()
+            if not (ended or stop.requested):
+                rollouts.collect(self.acting, self._next_block())
+            self._update(rollouts)
+            if ended or self._passed(config.eval_interval, before):
+                self._evaluate(rollouts, stop)
+            elif rollouts.evaluated:
+                self._write_evaluation(rollouts, stop)
+            if not ended and self._passed(config.checkpoint_interval, before):
+                self._save()
+        self._write_evaluation(rollouts, stop)
+
+    def _next_block(self) -> range:
+        return range(self.state.episodes, self.state.episodes + self.config.block_episodes)
+
+    def _add(self, episodes: Iterable[Episode]) -> None:
+        state = self.state
+        for episode in episodes:
+            try:
+                self.experience.add(episode)
+            except RunFault:
+                state.discarded_steps += len(episode)
+                raise
+            state.env_steps += len(episode)
+            state.episodes += 1
+            state.failed_in_a_row = 0
+            self._log.episode(episode, state.env_steps)
+            state.note("rollout_success", float(episode.success[-1]))
+            state.note("rollout_return", float(episode.reward.sum()))
+            state.note("rollout_length", float(len(episode)))
+            self.normaliser.update(episode.observation, self._goals_fed(episode))
+            self._progress.advance(len(episode))
+        self.learner.refresh()
+
+    def _spoiled(self, fault: SpoiledEpisode) -> None:
+        """Count an episode that the env has spoiled; many in a row are no accident."""
+        state = self.state
+        state.failed_episodes += 1
+        state.failed_in_a_row += 1
+        state.discarded_steps += fault.discarded_steps
+        self._tell(fault, state.failed_in_a_row)
+
+    def _evaluation_spoiled(self, fault: SpoiledEpisode) -> None:
+        """The same for an evaluation, which may take a few of them all in all."""
+        self._evaluation_faults += 1
+        self._tell(fault, self._evaluation_faults)
+
+    def _tell(self, fault: SpoiledEpisode, in_a_row: int) -> None:
+        if in_a_row >= MOST_FAILED_IN_A_ROW:
+            raise fault
+        self._faults_told += 1
+        if self._faults_told <= MOST_FAULTS_TOLD:
+            last = self._faults_told == MOST_FAULTS_TOLD
+            more = "; further ones are only counted, failed_episodes in metrics.csv" if last else ""
+            print(f"{self.path}: {fault} The episode is discarded and played anew{more}.", file=sys.stderr)
+
+    def _goals_fed(self, episode: Episode) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+        """Goals as the networks will see them: the real one and, with hindsight, those achieved."""
+        desired = np.broadcast_to(episode.desired_goal, (len(episode), self.spec.goal_size))
+        return (
+            np.concatenate([desired, episode.achieved_goal[1:]]) if self.experience.own.relabels else desired
+        )
+
+    def _update(self, rollouts: Rollouts) -> None:
+        """The updates that the steps collected since the last time have earned."""
+        config, agent, state = self.config, self.config.agent, self.state
+        fresh, state.steps_seen = state.env_steps - state.steps_seen, state.env_steps
+        if state.env_steps > config.learning_starts:
+            state.updates_owed += fresh * agent.updates_per_step
+        actor_learns = state.env_steps > config.learning_starts + config.critic_warmup_steps
+        weight = in_force(config, state.env_steps)["anchor_weight"]
+        infos = []
+        while state.updates_owed >= 1:
+            state.updates_owed -= 1
+            rollouts.poll()
+            with timed(self.clocks, Clock.SAMPLING):
+                batch = self.experience.sample(agent.batch_size, state.env_steps).to(self.device)
+            with timed(self.clocks, Clock.UPDATE):
+                pulled = self.anchor is not None and actor_learns and weight > 0
+                pull = self.anchor.pull(batch, weight) if self.anchor and pulled else None
+                infos.append(self.learner.update(batch, actor_learns=actor_learns, pull=pull))
+        for info in infos:
+            self._note_update({name: float(value) for name, value in info.items()})
+
+    def _note_update(self, info: dict[str, float]) -> None:
+        for name, value in info.items():
+            if not math.isfinite(value):
+                raise TrainingFault(
+                    f"{name} of gradient step {self.state.gradient_steps}",
+                    "a finite number",
+                    str(value),
+                    "Learning diverged: lower agent.lr.",
+                )
+            self.state.note(name, value)
+        self.state.gradient_steps += 1
+
+    def _passed(self, interval: int, before: int) -> bool:
+        """Whether the last block reached another multiple of the interval."""
+        return self.state.env_steps // interval > before // interval
+
+    def _evaluate(self, rollouts: Rollouts, stop: StopRequest) -> None:
+        """Begin an evaluation of what is learned so far; workers play it while learning goes on."""
+        self._write_evaluation(rollouts, stop)
+        state = self.state
+        self.evaluated = self.learner.policy()
+        self._begin_evaluation(rollouts)
+        state.evaluations += 1
+        state.pending = state.counters() | {
+            name: float(np.mean(values)) for name, values in state.noted.items()
+        }
+        if self.config.source:
+            state.pending |= in_force(self.config, state.env_steps)
+        state.noted = {}
+        if not rollouts.has_workers:
+            self._write_evaluation(rollouts, stop)
+
+    def _begin_evaluation(self, rollouts: Rollouts) -> None:
+        rollouts.evaluate(self.evaluated, self.config.eval_episodes)
+        self._evaluation_faults = 0
+
+    def _write_evaluation(self, rollouts: Rollouts, stop: StopRequest) -> None:
+        """Wait for the evaluation, if one was begun, and write its row; a stop leaves it for later."""
+        state = self.state
+        if state.pending is None:
+            return
+        try:
+            found = rollouts.evaluation(self._evaluation_spoiled, stop.leave_evaluation)
+        except EvaluationLeft:
+            return
+        row, state.pending = state.pending, None
+        state.success = found.success
+        seconds = time.monotonic() - self._began
+        self._log.evaluation(
+            row
+            | {
+                "success": found.success,
+                "success_any": found.success_any,
+                "return": found.mean_return,
+                "episode_length": found.mean_length,
+                "eval_episodes": found.episodes,
+                "eval_failed_episodes": self._evaluation_faults,
+                "wall_seconds": seconds,
+                "wall_env_steps_per_second": state.env_steps / max(seconds, 1e-9),
+            }
+        )
+        self._progress.evaluated(found.success, int(row["env_steps"]))
+
+    def _save(self, *, finished: bool = False) -> None:
+        """Write a checkpoint; with the last one of a run leave episodes that nobody asked to keep."""
+        state = self.state
+        state.wall_seconds = time.monotonic() - self._began
+        state.log_bytes = self._log.sizes()
+        try:
+            self.experience.write()
+        finally:  # weights are saved even where episodes cannot be
+            keep = self.config.keep_replay or not finished
+            save_checkpoint(
+                self.path,
+                self.learner.policy(),
+                state_of(self.learner),
+                progress_of(self),
+                snapshots=snapshots_of(self),
+                replay=self.experience.segments if keep else (),
+            )
+        if not keep:
+            sweep(self.path, ())

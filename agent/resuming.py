@@ -1,0 +1,178 @@
+"""Going on with a run where it was, to the last bit: what checkpoints hold beyond weights, and its way back.
+
+A checkpoint is taken between two blocks of episodes. It holds the policy that plays the block in flight,
+which was fixed before the last updates, and that of an evaluation without a result: both are played again.
+"""
+
+import shlex
+import sys
+import tomllib
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tomli_w
+import torch
+
+from regoal.agent.anchor import Anchor
+from regoal.agent.checkpoints import Arrays, Checkpoint, whole_checkpoints
+from regoal.agent.config import TrainConfig
+from regoal.agent.learner import load_state
+from regoal.agent.policy import Policy
+from regoal.agent.replay_files import segments_fault
+from regoal.agent.run_folder import read_config, rewrite_config, versions
+from regoal.agent.run_state import RunState
+from regoal.agent.trust import require_trusted
+from regoal.agent.validation import validated
+from regoal.errors import BadInput
+
+if TYPE_CHECKING:
+    from regoal.agent.loop import Training
+
+SEGMENT_FIELDS = ("name", "size", "sha256", "episodes", "transitions")
+
+
+def resumed_config(
+    run: Path, *, steps: int | None = None, workers: int | None = None, threads: int | None = None
+) -> TrainConfig:
+    """The settings of a run that goes on, where its folder lies now.
+
+    Raises:
+        BadInput: no such run, or a setting that cannot work.
+    """
+    config = require_trusted(read_config(run), str(run))
+    asked: dict[str, Any] = {"steps": steps, "workers": workers, "threads": threads}
+    if steps is not None and steps < config.steps:
+        raise BadInput("steps", f"the {config.steps:,} the run was begun with, or more", f"{steps:,}")
+    return validated(
+        replace(config, out=str(run), **{name: value for name, value in asked.items() if value is not None})
+    )
+
+
+def resumable(run: Path, config: TrainConfig) -> Checkpoint:
+    """The newest checkpoint that is whole, its episodes included.
+
+    Raises:
+        BadInput: there is none, or nothing is left to do.
+    """
+    for checkpoint in whole_checkpoints(run):
+        state = RunState.from_json(checkpoint.state["progress"]["run"])
+        if state.env_steps >= config.steps and state.pending is None:
+            more = f"Give it more: --steps {2 * config.steps}, or fine-tune from it."
+            raise BadInput(
+                "run", "one with steps left", f"{run}, which has all its {state.env_steps:,}", more
+            )
+        if state.episodes and not checkpoint.segments:
+            raise BadInput(
+                "run",
+                "a run that has kept its episodes",
+                f"{run}, which is finished and has not",
+                "Train with --keep-replay to go on later, or fine-tune from it.",
+            )
+        fault = segments_fault(run, checkpoint.segments)
+        if fault is None:
+            return checkpoint
+        warnings.warn(f"{checkpoint.path}: {fault}; falling back to the generation before", stacklevel=2)
+    raise BadInput("run", "a checkpoint that is whole", f"none in {run}", "Train again, or copy it again.")
+
+
+def note_resumed(run: Path, config: TrainConfig, env_steps: int) -> None:
+    """Write down that and how the run goes on, and say what keeps its numbers from being the same."""
+    with (run / "run.toml").open("rb") as file:
+        told = tomllib.load(file)
+    before, now = told.get("versions", {}), versions()
+    told_threads = read_config(run).threads
+    if config.threads != told_threads:
+        say(f"{run}: {config.threads} threads instead of {told_threads}: no longer bit-exact")
+    for name in sorted(now):
+        if before.get(name, now[name]) != now[name]:
+            say(f"{run}: {name} {now[name]} instead of {before[name]}: perhaps not the same numbers")
+    entry = {
+        "env_steps": env_steps,
+        "threads": config.threads,
+        "command": shlex.join(sys.argv),
+        "versions": now,
+    }
+    with (run / "run.toml").open("a") as file:
+        file.write("\n" + tomli_w.dumps({"resumed": [entry]}, multiline_strings=False))
+    if read_config(run).steps != config.steps:
+        rewrite_config(run, config)
+
+
+def progress_of(training: "Training") -> dict[str, Any]:
+    """How far a run is, for JSON."""
+    return {
+        "run": training.state.to_json(),
+        "experience": training.experience.state(),
+        "source": [{name: getattr(one, name) for name in SEGMENT_FIELDS} for one in training.source],
+    }
+
+
+def snapshots_of(training: "Training") -> Arrays:
+    """Arrays beside the learner's own."""
+    arrays = _named("acting", training.acting)
+    if training.state.pending is not None:
+        arrays |= _named("evaluated", training.evaluated)
+    if training.anchor is not None:
+        arrays |= {f"anchor.{key}": value for key, value in training.anchor.state().items()}
+    for name, generator in training.learner.generators().items():
+        arrays[f"generator.{name}"] = generator.get_state().numpy().copy()
+    return arrays
+
+
+def restore(training: "Training", checkpoint: Checkpoint) -> None:
+    """Put a run that was just built where it was.
+
+    Raises:
+        BadInput: the checkpoint does not belong to its settings, or a file of its episodes is missing.
+    """
+    progress, arrays = checkpoint.state["progress"], checkpoint.snapshots()
+    training.state = RunState.from_json(progress["run"])
+    load_state(training.learner, checkpoint.learner_arrays())
+    if training.state.episodes:
+        training.normaliser.has_refitted()
+    training.experience.restore(progress["experience"], checkpoint.segments)
+    template = training.learner.policy()
+    try:
+        training.acting = _policy("acting", template, arrays)
+        if training.state.pending is not None:
+            training.evaluated = _policy("evaluated", template, arrays)
+        if training.config.anchor:
+            training.anchor = Anchor(
+                training.learner.actor, training.normaliser, training.spec.action_size, training.device
+            )
+            training.anchor.load_state(_below("anchor", arrays))
+        for name, generator in training.learner.generators().items():
+            generator.set_state(torch.from_numpy(arrays[f"generator.{name}"].copy()))
+    except (KeyError, RuntimeError, ValueError, TypeError) as error:
+        raise BadInput(
+            f"{checkpoint.path}",
+            "snapshots of this run",
+            f"{type(error).__name__}: {error}",
+            "Copy it again.",
+        ) from error
+
+
+def say(text: str) -> None:
+    """A line for whoever watches the run."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def _named(name: str, policy: Policy) -> Arrays:
+    return {f"{name}.{i}": np.array(array, order="C") for i, array in enumerate(policy.arrays)}
+
+
+def _policy(name: str, template: Policy, arrays: Arrays) -> Policy:
+    found = [arrays[f"{name}.{i}"] for i in range(len(template.arrays))]
+    for array, expected in zip(found, template.arrays, strict=True):
+        if array.shape != expected.shape or array.dtype != expected.dtype:
+            raise ValueError(f"{name} has an array of shape {array.shape}, expected {expected.shape}")
+    return template.with_arrays(found)
+
+
+def _below(name: str, arrays: Arrays) -> Arrays:
+    return {
+        key.removeprefix(f"{name}."): value for key, value in arrays.items() if key.startswith(f"{name}.")
+    }

@@ -1,0 +1,91 @@
+"""How far a run is: everything but arrays and episodes that it takes to go on from a checkpoint."""
+
+import math
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from regoal.errors import BadInput
+
+
+@dataclass
+class RunState:
+    """Counters and what else changes as a run goes on; stands in every checkpoint.
+
+    Attributes:
+        env_steps: collected and learned from.
+        gradient_steps: updates made.
+        episodes: collected; also the number of the next one.
+        discarded_steps: env steps that were played and not learned from: their episode was spoiled.
+        failed_episodes: episodes that the env spoiled, evaluations included.
+        failed_in_a_row: the last so many were.
+        evaluations: begun, the one before the first step included.
+        steps_seen: env steps that updates were made for.
+        updates_owed: part of an update that the steps so far have earned beyond those made.
+        success: of the last evaluation; None before there is one.
+        wall_seconds: that the run has taken, over all its sittings.
+        noted: what was noted since the last evaluation, by column of metrics.csv.
+        pending: columns of an evaluation that was begun and has no result yet.
+        log_bytes: sizes of the run's logs, by file name: what is beyond was written after the checkpoint.
+    """
+
+    env_steps: int = 0
+    gradient_steps: int = 0
+    episodes: int = 0
+    discarded_steps: int = 0
+    failed_episodes: int = 0
+    failed_in_a_row: int = 0
+    evaluations: int = 0
+    steps_seen: int = 0
+    updates_owed: float = 0.0
+    success: float | None = None
+    wall_seconds: float = 0.0
+    noted: dict[str, list[float]] = field(default_factory=dict)
+    pending: dict[str, float] | None = None
+    log_bytes: dict[str, int] = field(default_factory=dict)
+
+    def note(self, column: str, value: float) -> None:
+        """Keep a figure for the next row of metrics.csv, which has the mean of them."""
+        self.noted.setdefault(column, []).append(value)
+
+    def counters(self) -> dict[str, float]:
+        """The columns that every row of metrics.csv begins with."""
+        names = ("env_steps", "gradient_steps", "episodes", "discarded_steps", "failed_episodes")
+        return {name: getattr(self, name) for name in names}
+
+    def to_json(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Any) -> "RunState":
+        """What `to_json` gave.
+
+        Raises:
+            BadInput: it is something else.
+        """
+        state = cls()
+        names = {one.name for one in fields(cls)}
+        if not isinstance(values, dict) or set(values) != names:
+            raise BadInput("checkpoint progress", f"{', '.join(sorted(names))}", repr(values)[:200])
+        for name, value in values.items():
+            usual = getattr(state, name)
+            if not (_numbers(value) if usual is None or isinstance(usual, dict) else _like(usual, value)):
+                raise BadInput(f"checkpoint progress {name}", "what was saved", repr(value)[:200])
+            setattr(state, name, value)
+        return state
+
+
+def _like(usual: int | float, value: Any) -> bool:
+    """A count for a count, a number for a number."""
+    if isinstance(usual, float):
+        return type(value) in (int, float) and math.isfinite(value)
+    return type(value) is int and value >= 0
+
+
+def _numbers(value: Any) -> bool:
+    """Nothing, a number, or names with numbers or lists of them."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _numbers(one) for key, one in value.items())
+    if isinstance(value, list):
+        return all(type(one) in (int, float) for one in value)
+    return value is None or type(value) in (int, float)

@@ -1,0 +1,316 @@
+"""A run that was stopped or killed goes on to the numbers it would have had."""
+
+import csv
+import dataclasses
+import os
+import re
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from regoal import (
+    BadInput,
+    DDPGConfig,
+    FinetuneConfig,
+    Policy,
+    SACConfig,
+    TrainConfig,
+    finetune,
+    resume,
+    train,
+)
+from regoal.agent import loop
+from regoal.agent.checkpoints import newest_checkpoint
+from regoal.agent.interrupts import Stopped
+from regoal.agent.replay_files import read_segments
+from regoal.agent.rollouts import Rollouts
+from regoal.agent.run_folder import read_config
+from regoal.agent.run_lock import RunLock
+
+SMALL = DDPGConfig(hidden=(16,), batch_size=16)
+SMALL_SAC = SACConfig(hidden=(16,), batch_size=16)
+
+
+class Killed(BaseException):
+    """Ends a run as SIGKILL does: nothing is saved any more."""
+
+
+def config(out: Path, **changes: Any) -> TrainConfig:
+    usual = TrainConfig(
+        env="regoal/PointReach-v0",
+        out=str(out),
+        agent=SMALL,
+        steps=900,
+        seed=4,
+        eval_interval=200,
+        eval_episodes=3,
+        checkpoint_interval=150,
+        workers=0,
+        keep_replay=True,
+    )
+    return dataclasses.replace(usual, **changes)
+
+
+def _killed_before(name: str, count: int, error: type[BaseException] = Killed) -> Any:
+    """A method of the loop that is called `count - 1` times and then ends the run."""
+    method, calls = getattr(loop.Training, name), 0
+
+    def counted(self: loop.Training, *arguments: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == count:
+            if error is Killed:
+                raise Killed
+            signal.raise_signal(signal.SIGTERM)
+        return method(self, *arguments, **options)
+
+    return counted
+
+
+def _cut(start: Callable[[], object], name: str, count: int, error: type[BaseException]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop.Training, name, _killed_before(name, count, error))
+        with pytest.raises(error):
+            start()
+
+
+def outcome(run: Path) -> dict[str, Any]:
+    """All that must be the same: weights and all, metrics but for wall-clock columns, episodes, replay."""
+    checkpoint = newest_checkpoint(run)
+    with (run / "metrics.csv").open(newline="") as file:
+        rows = [
+            {key: value for key, value in row.items() if not key.startswith("wall_")}
+            for row in csv.DictReader(file)
+        ]
+    progress = checkpoint.state["progress"]
+    counted = {
+        key: value for key, value in progress["run"].items() if key not in ("wall_seconds", "log_bytes")
+    }
+    return {
+        "metrics": rows,
+        "episodes": (run / "episodes.csv").read_text(),
+        "arrays": checkpoint.learner_arrays() | checkpoint.snapshots(),
+        "counters": counted,
+        "generators": progress["experience"],
+        "replay": list(read_segments(run, checkpoint.segments)),
+    }
+
+
+def assert_same(run: Path, other: Path) -> None:
+    one, two = outcome(run), outcome(other)
+    for name in ("metrics", "episodes", "counters", "generators"):
+        assert one[name] == two[name], name
+    assert one["arrays"].keys() == two["arrays"].keys()
+    for name, array in one["arrays"].items():
+        np.testing.assert_array_equal(array, two["arrays"][name], err_msg=name)
+    assert len(one["replay"]) == len(two["replay"])
+    for episode, same in zip(one["replay"], two["replay"], strict=True):
+        for name, value in vars(episode).items():
+            np.testing.assert_array_equal(value, getattr(same, name), err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A run that nothing disturbed, trained once for each set of changes."""
+    folder, made = tmp_path_factory.mktemp("whole"), {}
+
+    def run(**changes: Any) -> Path:
+        key = repr(sorted(changes.items()))
+        if key not in made:
+            made[key] = folder / str(len(made))
+            train(config(made[key], **changes))
+        return made[key]
+
+    return run
+
+
+@pytest.mark.parametrize("error", [Killed, Stopped])
+@pytest.mark.parametrize(("place", "count"), [("_add", 1), ("_add", 6), ("_update", 4), ("_evaluate", 3)])
+@pytest.mark.parametrize("agent", [SMALL, SMALL_SAC], ids=["ddpg", "sac"])
+def test_a_run_goes_on_to_the_same_bits_wherever_it_was_cut(
+    tmp_path: Path,
+    whole: Callable[..., Path],
+    agent: DDPGConfig | SACConfig,
+    place: str,
+    count: int,
+    error: type[BaseException],
+) -> None:
+    run = tmp_path / "run"
+    _cut(lambda: train(config(run, agent=agent)), place, count, error)
+    resume(run)
+    assert_same(run, whole(agent=agent))
+
+
+def test_a_chain_of_kills_with_changing_workers_gives_the_same_bits(
+    tmp_path: Path, whole: Callable[..., Path]
+) -> None:
+    run = tmp_path / "run"
+    _cut(lambda: train(config(run)), "_add", 4, Killed)
+    for number, workers in enumerate((1, 0, 2)):
+        _cut(lambda workers=workers: resume(run, workers=workers), "_update", 1 + number % 2, Killed)
+    resume(run, workers=1)
+    assert_same(run, whole())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        # Episodes of any length in a buffer that has gone round, on disk.
+        {
+            "env": "PointMaze_UMaze-v3",
+            "env_kwargs": {"max_episode_steps": 40, "continuing_task": False},
+            "capacity": 200,
+        },
+        {
+            "env": "PointMaze_UMaze-v3",
+            "env_kwargs": {"max_episode_steps": 40},
+            "buffer_on_disk": True,
+            "capacity": 300,
+        },
+        {"informative_share": 0.5, "informative_share_steps": 800, "relabel": "episode"},
+        {"shift": "action_gain=0.5..2", "relabel": "none"},
+    ],
+    ids=["ring", "disk", "informative", "domains"],
+)
+def test_every_kind_of_replay_goes_on(
+    tmp_path: Path, whole: Callable[..., Path], changes: dict[str, Any]
+) -> None:
+    run = tmp_path / "run"
+    _cut(lambda: train(config(run, **changes)), "_add", 8, Killed)
+    resume(run)
+    assert_same(run, whole(**changes))
+
+
+@pytest.mark.parametrize("mode", ["replay_mix", "anchor", "warm_start"])
+def test_fine_tuning_goes_on_even_where_the_source_has_changed(
+    tmp_path: Path, whole: Callable[..., Path], mode: str
+) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(whole(), source)
+    tuned = FinetuneConfig(
+        out="", mode=mode, shift="action_gain=0.5", steps=500, seed=1, normaliser="refit",
+        eval_interval=200, eval_episodes=3, workers=0, keep_replay=True,
+        overrides={"checkpoint_interval": "150"},
+    )  # fmt: skip
+    start = lambda name: finetune(source, dataclasses.replace(tuned, out=str(tmp_path / name)))  # noqa: E731
+    start("whole")
+    _cut(lambda: start("cut"), "_update", 4, Killed)
+    for checkpoint in (source / "checkpoints").iterdir():  # its weights are no longer there
+        shutil.rmtree(checkpoint)
+    resume(tmp_path / "cut")
+    assert_same(tmp_path / "cut", tmp_path / "whole")
+
+
+def test_a_finished_run_goes_on_if_it_is_given_more_steps(
+    tmp_path: Path, whole: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    train(config(run, steps=500))
+    with pytest.raises(BadInput, match=r"has all its 500.*--steps 1000"):
+        resume(run)
+    with pytest.raises(BadInput, match="the 500 the run was begun with, or more, got 400"):
+        resume(run, steps=400)
+    assert "bit-exact" not in capsys.readouterr().err
+    resume(run, steps=900, threads=2)
+    assert "2 threads instead of 1: no longer bit-exact" in capsys.readouterr().err
+    assert read_config(run).steps == 900
+    # One thread or two, in so small a network: the same course, but the evaluation at the first end.
+    longer = [row["env_steps"] for row in outcome(run)["metrics"]]
+    assert sorted({*longer} - {"500"}, key=int) == [row["env_steps"] for row in outcome(whole())["metrics"]]
+    assert "[[resumed]]" in (run / "run.toml").read_text()
+
+
+def test_episodes_leave_with_the_end_of_a_run_unless_they_are_kept(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    _cut(lambda: train(config(run, keep_replay=False)), "_add", 8, Killed)
+    assert list((run / "replay").iterdir())
+    resume(run)
+    assert not (run / "replay").exists()
+    with pytest.raises(BadInput, match="--keep-replay"):
+        resume(run, steps=2_000)
+    assert Policy.load(run)
+
+
+def test_what_a_killed_run_wrote_after_its_checkpoint_is_written_again(
+    tmp_path: Path, whole: Callable[..., Path]
+) -> None:
+    run = tmp_path / "run"
+    _cut(lambda: train(config(run)), "_add", 7, Killed)
+    with (run / "metrics.csv").open("a") as file:
+        file.write("600,300,12,0,0,0.25")  # a row that the disk has half of
+    (run / "replay" / "00000099-0123456789abcdef.safetensors").write_bytes(b"of no checkpoint")
+    (run / "checkpoints" / ".stage-1").mkdir()
+    resume(run)
+    assert_same(run, whole())
+    assert {path.name for path in (run / "replay").iterdir()} == {
+        segment.name for segment in newest_checkpoint(run).segments
+    }
+    assert not list((run / "checkpoints").glob(".stage-*"))
+    assert not (run / ".lock").exists()
+
+
+@pytest.mark.parametrize(
+    "damaged", ["learner.safetensors", "snapshots.safetensors", "manifest.json", "replay"]
+)
+def test_a_damaged_generation_or_replay_falls_back_loudly(
+    tmp_path: Path, whole: Callable[..., Path], damaged: str
+) -> None:
+    run = tmp_path / "run"
+    _cut(lambda: train(config(run)), "_add", 8, Killed)
+    newest = newest_checkpoint(run)
+    path = newest.path / damaged
+    if damaged == "replay":
+        path = run / "replay" / newest.segments[-1].name
+    contents = bytearray(path.read_bytes())
+    contents[len(contents) // 2] ^= 1
+    path.write_bytes(contents)
+    with pytest.warns(UserWarning, match="falling back"):
+        resume(run)
+    assert_same(run, whole())
+
+
+def test_two_processes_never_write_one_run(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    _cut(lambda: train(config(run)), "_add", 3, Killed)
+    with RunLock(run), pytest.raises(BadInput, match=f"held by process {os.getpid()}"):
+        resume(run)
+    # The file that a killed process left is no lock.
+    (run / ".lock").write_text("process 99999 on another machine\n")
+    resume(run)
+
+
+def test_a_stopped_run_says_how_it_goes_on(tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop.Training, "_add", _killed_before("_add", 3, Stopped))
+        with pytest.raises(Stopped, match=re.escape(f"regoal resume {tmp_path / 'run'}")):
+            train(config(tmp_path / "run"))
+
+
+def test_an_evaluation_in_flight_is_played_again(tmp_path: Path, whole: Callable[..., Path]) -> None:
+    """With a worker an evaluation may end long after it began; the run dies in between."""
+    run = tmp_path / "run"
+
+    def never(self: Rollouts) -> bool:
+        return False
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Rollouts, "evaluated", property(never))
+        patch.setattr(loop.Training, "_add", _killed_before("_add", 8, Killed))
+        with pytest.raises(Killed):
+            train(config(run, workers=1))
+    assert newest_checkpoint(run).state["progress"]["run"]["pending"] is not None
+    resume(run, workers=0)
+    assert_same(run, whole())
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    import torch
+
+    yield
+    torch.set_num_threads(1)

@@ -20,6 +20,7 @@ class Clock(IntEnum):
     UPDATE = 5
     EVALUATION = 6  # whole episodes of evaluations
     WAITING = 7  # for workers
+    SAVING = 8  # checkpoints
 
 
 N_CLOCKS = len(Clock)

@@ -19,9 +19,11 @@ from regoal.agent.checkpoints import save_checkpoint
 from regoal.agent.clock import N_CLOCKS, Clock, timed
 from regoal.agent.config import TrainConfig
 from regoal.agent.experience import Experience
+from regoal.agent.faults import FaultCount
 from regoal.agent.interrupts import EvaluationLeft, Stopped, StopRequest
 from regoal.agent.learner import make_learner, state_of
 from regoal.agent.machine import learning_device, worker_count
+from regoal.agent.metrics import columns_of
 from regoal.agent.modes import in_force
 from regoal.agent.normaliser import Normaliser
 from regoal.agent.profile import report as profile_report
@@ -32,38 +34,13 @@ from regoal.agent.resuming import (
     snapshots_of,
 )
 from regoal.agent.rollouts import Rollouts
-from regoal.agent.run_folder import RunLog, create_run_folder
+from regoal.agent.run_folder import RunLog, make_run_folder, write_settings, writing
 from regoal.agent.run_lock import RunLock
 from regoal.agent.run_state import RunState
 from regoal.agent.source import load_source
 from regoal.buffers.episode import Episode
 from regoal.envs.goal_spec import GoalSpec
-from regoal.errors import RunFault, SaveFault, SpoiledEpisode, TrainingFault
-
-UPDATE_COLUMNS = {
-    "ddpg": ["critic_loss", "q_mean", "actor_loss", "action_square"],
-    "sac": ["critic_loss", "q_mean", "actor_loss", "alpha", "entropy"],
-}
-COLUMNS = [
-    "env_steps",
-    "gradient_steps",
-    "episodes",
-    "discarded_steps",
-    "failed_episodes",
-    "success",
-    "success_any",
-    "return",
-    "episode_length",
-    "eval_episodes",
-    "eval_failed_episodes",
-    "rollout_success",
-    "rollout_return",
-    "rollout_length",
-]
-SOURCE_COLUMNS = ["source_share", "anchor_weight"]  # of runs with a source
-WALL_COLUMNS = ["wall_seconds", "wall_env_steps_per_second"]
-MOST_FAILED_IN_A_ROW = 10  # episodes that the env spoils, one after the other, end the run
-MOST_FAULTS_TOLD = 10  # each in a line
+from regoal.errors import RunFault, SaveFault, TrainingFault
 
 
 @dataclass(frozen=True)
@@ -112,7 +89,6 @@ class Training:
         self.experience = Experience(config, spec, source)
         self.state = RunState()
         self.acting = self.evaluated = self.learner.policy()
-        self._evaluation_faults = self._faults_told = 0
         self.clocks = np.zeros(N_CLOCKS) if config.profile else None
 
     def start_from_source(self) -> None:
@@ -133,8 +109,9 @@ class Training:
             Stopped: a stop was asked for.
         """
         with self._rollouts() as rollouts:
-            create_run_folder(self.config)
+            make_run_folder(self.config)
             with RunLock(self.path):
+                write_settings(self.config)
                 return self._go_on(rollouts, stop, save_first=True)
 
     def resume(self, stop: StopRequest) -> RunResult:
@@ -149,30 +126,21 @@ class Training:
     def _go_on(self, rollouts: Rollouts, stop: StopRequest, *, save_first: bool) -> RunResult:
         print(f"{self.path}: {self.experience.description}", file=sys.stderr)
         state = self.state
-        of_source = SOURCE_COLUMNS if self.config.source else []
-        columns = COLUMNS + of_source + UPDATE_COLUMNS[self.config.agent.name] + WALL_COLUMNS
+        self._faults = FaultCount(self.path, state)
         self._began = time.monotonic() - state.wall_seconds
-        try:
-            with (
-                RunLog(self.path, columns, state.log_bytes, state.env_steps) as self._log,
-                Progress(self.config.steps, self.config.out, state.env_steps) as self._progress,
-            ):
-                if save_first:  # from now on the folder can be loaded, whatever happens
-                    self._save()
-                try:
-                    self._learn(rollouts, stop)
-                except Exception:
-                    with contextlib.suppress(TrainingFault, OSError):  # the first error is the one to tell
-                        self._save()
-                    raise
-                self._save(finished=not stop.requested)
-        except OSError as error:
-            raise SaveFault(
-                str(self.path),
-                "a folder that can be written to",
-                str(error),
-                f"What was saved stays: free space, or make it writable, and `regoal resume {self.path}`.",
-            ) from error
+        with (
+            RunLog(self.path, columns_of(self.config), state.log_bytes, state.env_steps) as self._log,
+            Progress(self.config.steps, self.config.out, state.env_steps) as self._progress,
+        ):
+            if save_first:  # from now on the folder can be loaded, whatever happens
+                self._save()
+            try:
+                self._learn(rollouts, stop)
+            except Exception:
+                with contextlib.suppress(TrainingFault, SaveFault):  # the first error is the one to tell
+                    self._save(inside_block=True)
+                raise
+            self._save(finished=not stop.requested)
         if self.clocks is not None:
             print(profile_report(self.clocks, time.monotonic() - self._began, self.workers), file=sys.stderr)
         if stop.requested:
@@ -202,7 +170,7 @@ class Training:
             rollouts.collect(self.acting, self._next_block())
         while state.env_steps < config.steps and not stop.requested:
             before = state.env_steps
-            self._add(rollouts.episodes(self._spoiled))
+            self._add(rollouts.episodes(self._faults.in_training))
             ended = state.env_steps >= config.steps
             self.acting = self.learner.policy()
             if not (ended or stop.requested):
@@ -223,7 +191,8 @@ class Training:
         state = self.state
         for episode in episodes:
             try:
-                self.experience.add(episode)
+                with writing(self.path):
+                    self.experience.add(episode)
             except RunFault:
                 state.discarded_steps += len(episode)
                 raise
@@ -237,28 +206,6 @@ class Training:
             self.normaliser.update(episode.observation, self._goals_fed(episode))
             self._progress.advance(len(episode))
         self.learner.refresh()
-
-    def _spoiled(self, fault: SpoiledEpisode) -> None:
-        """Count an episode that the env has spoiled; many in a row are no accident."""
-        state = self.state
-        state.failed_episodes += 1
-        state.failed_in_a_row += 1
-        state.discarded_steps += fault.discarded_steps
-        self._tell(fault, state.failed_in_a_row)
-
-    def _evaluation_spoiled(self, fault: SpoiledEpisode) -> None:
-        """The same for an evaluation, which may take a few of them all in all."""
-        self._evaluation_faults += 1
-        self._tell(fault, self._evaluation_faults)
-
-    def _tell(self, fault: SpoiledEpisode, in_a_row: int) -> None:
-        if in_a_row >= MOST_FAILED_IN_A_ROW:
-            raise fault
-        self._faults_told += 1
-        if self._faults_told <= MOST_FAULTS_TOLD:
-            last = self._faults_told == MOST_FAULTS_TOLD
-            more = "; further ones are only counted, failed_episodes in metrics.csv" if last else ""
-            print(f"{self.path}: {fault} The episode is discarded and played anew{more}.", file=sys.stderr)
 
     def _goals_fed(self, episode: Episode) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
         """Goals as the networks will see them: the real one and, with hindsight, those achieved."""
@@ -322,7 +269,7 @@ class Training:
 
     def _begin_evaluation(self, rollouts: Rollouts) -> None:
         rollouts.evaluate(self.evaluated, self.config.eval_episodes)
-        self._evaluation_faults = 0
+        self._faults.evaluation = 0
 
     def _write_evaluation(self, rollouts: Rollouts, stop: StopRequest) -> None:
         """Wait for the evaluation, if one was begun, and write its row; a stop leaves it for later."""
@@ -330,7 +277,7 @@ class Training:
         if state.pending is None:
             return
         try:
-            found = rollouts.evaluation(self._evaluation_spoiled, stop.leave_evaluation)
+            found = rollouts.evaluation(self._faults.in_evaluation, stop.leave_evaluation)
         except EvaluationLeft:
             return
         row, state.pending = state.pending, None
@@ -344,29 +291,35 @@ class Training:
                 "return": found.mean_return,
                 "episode_length": found.mean_length,
                 "eval_episodes": found.episodes,
-                "eval_failed_episodes": self._evaluation_faults,
+                "eval_failed_episodes": self._faults.evaluation,
                 "wall_seconds": seconds,
                 "wall_env_steps_per_second": state.env_steps / max(seconds, 1e-9),
             }
         )
         self._progress.evaluated(found.success, int(row["env_steps"]))
 
-    def _save(self, *, finished: bool = False) -> None:
-        """Write a checkpoint; with the last one of a run leave episodes that nobody asked to keep."""
+    def _save(self, *, finished: bool = False, inside_block: bool = False) -> None:
+        """Write a checkpoint.
+
+        Args:
+            finished: the run has come to its end; episodes that nobody asked to keep leave with it.
+            inside_block: an error came between two block boundaries: what follows will not be bit-exact.
+        """
         state = self.state
         state.wall_seconds = time.monotonic() - self._began
-        state.log_bytes = self._log.sizes()
-        try:
-            self.experience.write()
-        finally:  # weights are saved even where episodes cannot be
-            keep = self.config.keep_replay or not finished
-            save_checkpoint(
-                self.path,
-                self.learner.policy(),
-                state_of(self.learner),
-                progress_of(self),
-                snapshots=snapshots_of(self),
-                replay=self.experience.segments if keep else (),
-            )
+        keep = self.config.keep_replay or not finished
+        with timed(self.clocks, Clock.SAVING), writing(self.path):
+            state.log_bytes = self._log.sizes()
+            try:
+                self.experience.write()
+            finally:  # weights are saved even where episodes cannot be
+                save_checkpoint(
+                    self.path,
+                    self.learner.policy(),
+                    state_of(self.learner),
+                    progress_of(self) | {"inside_block": inside_block},
+                    snapshots=snapshots_of(self),
+                    replay=self.experience.segments if keep else (),
+                )
         if not keep:
             sweep(self.path, ())

@@ -91,7 +91,7 @@ def report(clocks: Clocks, seconds: float, workers: int) -> str:
         seconds: wall clock of the run.
         workers: rollout workers beside the run's own process.
     """
-    physics, env, inference, rollout, sampling, update, evaluation, waiting = (float(one) for one in clocks)
+    physics, env, inference, rollout, sampling, update, evaluation, waiting, saving = map(float, clocks)
     lines = [
         ("physics (mj_step)", physics),
         ("env Python", env - physics),
@@ -100,6 +100,7 @@ def report(clocks: Clocks, seconds: float, workers: int) -> str:
         ("sampling", sampling),
         ("update", update),
         ("waiting for workers", waiting),
+        ("saving", saving),
     ]
     processes = f"{1 + workers} processes" if workers else "one process"
     text = [f"where the time went: {seconds:.1f} s of wall clock, {processes}"]

@@ -78,12 +78,14 @@ def resumable(run: Path, config: TrainConfig) -> Checkpoint:
     raise BadInput("run", "a checkpoint that is whole", f"none in {run}", "Train again, or copy it again.")
 
 
-def note_resumed(run: Path, config: TrainConfig, env_steps: int) -> None:
+def note_resumed(run: Path, config: TrainConfig, env_steps: int, *, inside_block: bool) -> None:
     """Write down that and how the run goes on, and say what keeps its numbers from being the same."""
     with (run / "run.toml").open("rb") as file:
         told = tomllib.load(file)
     before, now = told.get("versions", {}), versions()
     told_threads = read_config(run).threads
+    if inside_block:
+        say(f"{run}: its checkpoint was saved after an error, between two blocks: no longer bit-exact")
     if config.threads != told_threads:
         say(f"{run}: {config.threads} threads instead of {told_threads}: no longer bit-exact")
     for name in sorted(now):

@@ -1,12 +1,13 @@
 """A run is a folder: settings, versions, command line, metrics, episodes, curves, checkpoints."""
 
+import contextlib
 import csv
 import os
 import shlex
 import sys
 import tomllib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
@@ -16,9 +17,10 @@ import tomli_w
 
 from regoal.agent.config import TrainConfig
 from regoal.agent.durable import sync
+from regoal.agent.run_lock import LOCK
 from regoal.agent.settings import from_toml, to_toml
 from regoal.buffers.episode import Episode
-from regoal.errors import BadInput
+from regoal.errors import BadInput, SaveFault
 
 PACKAGES = ("regoal", "torch", "numpy", "mujoco", "gymnasium", "gymnasium-robotics")
 
@@ -44,27 +46,61 @@ TAGS = {
 }
 
 
-def create_run_folder(config: TrainConfig) -> Path:
-    """Make the folder and write config.toml and run.toml.
+def make_run_folder(config: TrainConfig) -> None:
+    """Make the folder of a new run, empty.
 
     Raises:
         BadInput: something is there already.
     """
-    try:
-        text = tomli_w.dumps(to_toml(config))
-    except TypeError as error:
-        raise BadInput("env_kwargs", "values that TOML can hold", str(error)) from error
     path = Path(config.out)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if path.exists() and not (path.is_dir() and {one.name for one in path.iterdir()} <= {LOCK}):
         raise BadInput("out", "a folder that does not exist yet", str(path), "Runs are never overwritten.")
+    _toml(config)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput("out", "a folder that can be made", f"{path} ({error})") from error
-    (path / "config.toml").write_text(text)
+
+
+def write_settings(config: TrainConfig) -> None:
+    """Write config.toml and run.toml of a new run, whose lock is held.
+
+    Raises:
+        BadInput: another process was quicker.
+        SaveFault: the folder cannot be written to.
+    """
+    path = Path(config.out)
+    if (path / "config.toml").exists():
+        raise BadInput("out", "a folder that does not exist yet", str(path), "Runs are never overwritten.")
     run = {"command": shlex.join(sys.argv), "python": sys.version.split()[0], "versions": versions()}
-    (path / "run.toml").write_text(tomli_w.dumps(run))
-    return path
+    with writing(path):
+        (path / "config.toml").write_text(_toml(config))
+        (path / "run.toml").write_text(tomli_w.dumps(run))
+
+
+def _toml(config: TrainConfig) -> str:
+    try:
+        return tomli_w.dumps(to_toml(config))
+    except TypeError as error:
+        raise BadInput("env_kwargs", "values that TOML can hold", str(error)) from error
+
+
+@contextlib.contextmanager
+def writing(run: Path) -> Iterator[None]:
+    """Around everything that writes to a run's folder.
+
+    Raises:
+        SaveFault: it cannot be written to: the disk is full, the folder read-only, or all files are open.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise SaveFault(
+            str(run),
+            "a folder that can be written to",
+            str(error),
+            f"What was saved stays: free space, or make it writable, and `regoal resume {run}`.",
+        ) from error
 
 
 def rewrite_config(run: Path, config: TrainConfig) -> None:
@@ -129,9 +165,11 @@ class RunLog:
         from torch.utils.tensorboard import SummaryWriter
 
         sizes = sizes or {}
-        self._files = {
-            name: _opened(path / name, sizes.get(name, 0)) for name in ("metrics.csv", "episodes.csv")
-        }
+        self._path = path
+        with writing(path):
+            self._files = {
+                name: _opened(path / name, sizes.get(name, 0)) for name in ("metrics.csv", "episodes.csv")
+            }
         self._metrics = csv.DictWriter(self._files["metrics.csv"], columns, lineterminator="\n")
         self._episodes = csv.writer(self._files["episodes.csv"], lineterminator="\n")
         if not sizes:
@@ -154,34 +192,37 @@ class RunLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for file in self._files.values():
-            file.close()
-        self._events.close()
+        # An error that is under way is the one to tell.
+        with writing(self._path) if error is None else contextlib.suppress(OSError):
+            for file in self._files.values():
+                file.close()
+            self._events.close()
 
     def episode(self, episode: Episode, env_steps: int) -> None:
         """One training episode; `env_steps` counts up to its end."""
-        self._episodes.writerow(
-            [
-                episode.index,
-                env_steps,
-                len(episode),
-                f"{float(episode.reward.sum()):.6g}",
-                int(episode.success[-1]),
-                int(episode.success.any()),
-                episode.shift,
-            ]
-        )
+        row = [
+            episode.index,
+            env_steps,
+            len(episode),
+            f"{float(episode.reward.sum()):.6g}",
+            int(episode.success[-1]),
+            int(episode.success.any()),
+            episode.shift,
+        ]
+        with writing(self._path):
+            self._episodes.writerow(row)
 
     def evaluation(self, row: Mapping[str, Any]) -> None:
         """One row of metrics."""
         shown = {key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()}
-        self._metrics.writerow(shown)
-        for file in self._files.values():
-            file.flush()
-        for key, tag in TAGS.items():
-            if row.get(key) not in (None, ""):
-                self._events.add_scalar(tag, row[key], row["env_steps"])
-        self._events.flush()
+        with writing(self._path):
+            self._metrics.writerow(shown)
+            for file in self._files.values():
+                file.flush()
+            for key, tag in TAGS.items():
+                if row.get(key) not in (None, ""):
+                    self._events.add_scalar(tag, row[key], row["env_steps"])
+            self._events.flush()
 
 
 def _opened(path: Path, size: int) -> TextIO:

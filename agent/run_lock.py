@@ -8,6 +8,8 @@ from types import TracebackType
 
 from regoal.errors import BadInput
 
+LOCK = ".lock"  # a file in the run folder
+
 
 class RunLock:
     """Holds the lock of a run folder; use as a context manager.
@@ -24,7 +26,7 @@ class RunLock:
 
     def __init__(self, run: Path) -> None:
         self._run = run
-        self._path = run / ".lock"
+        self._path = run / LOCK
 
     def __enter__(self) -> "RunLock":
         descriptor = self._locked()

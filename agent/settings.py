@@ -38,7 +38,7 @@ def _replaced(config: Any, path: str, name: str, text: str) -> Any:
     if rest:
         return dataclasses.replace(config, **{head: _replaced(getattr(config, head), rest, name, text)})
     kind = typing.get_type_hints(type(config))[head]
-    return dataclasses.replace(config, **{head: typed(kind, _literal(text), name)})
+    return dataclasses.replace(config, **{head: typed(kind, value_of(text), name)})
 
 
 def describe(config: TrainConfig) -> str:
@@ -141,7 +141,7 @@ def _typed_fields(kind: type, values: Mapping[str, Any], prefix: str) -> dict[st
     return {key: typed(hints[key], value, prefix + key) for key, value in values.items()}
 
 
-def _literal(text: str) -> Any:
+def value_of(text: str) -> Any:
     """A number, a bool, a tuple, or else the text itself; `literal_eval` runs no code."""
     if text.lower() in ("true", "false"):
         return text.lower() == "true"

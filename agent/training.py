@@ -88,6 +88,7 @@ def resume(
         checkpoint = resumable(path, config)
         training = Training(config, spec, parsed_segments(checkpoint.state["progress"]["source"]))
         restore(training, checkpoint)
-        note_resumed(path, config, training.state.env_steps)
+        inside_block = bool(checkpoint.state["progress"]["inside_block"])
+        note_resumed(path, config, training.state.env_steps, inside_block=inside_block)
         with StopRequest() as stop:
             return training.resume(stop)

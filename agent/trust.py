@@ -51,11 +51,13 @@ def require_trusted(config: TrainConfig, where: str) -> TrainConfig:
     Raises:
         BadInput: they name a module or env kwargs of their own.
     """
-    named = {"env": config.env.partition(":"), "relabel": config.relabel.partition(":")}
-    for field, (module, colon, _) in named.items():
+    named = [("env", config.env), ("relabel", config.relabel)]
+    named += [("shift", term.partition("=")[0]) for term in config.shift.split(",")]
+    for setting, text in named:
+        module, colon, _ = text.strip().partition(":")
         if colon and module.partition(".")[0] not in OURS and module not in sys.modules:
             raise BadInput(
-                f"{where} {field}",
+                f"{where} {setting}",
                 "no module, or one that you name too: to import it is to run it",
                 repr(module),
                 f"If you trust it: --modules {module}, or regoal.trust({module!r}).",

@@ -7,7 +7,7 @@ import numpy as np
 from regoal.agent.checkpoints import save_checkpoint
 from regoal.agent.config import TrainConfig
 from regoal.agent.policy import Exploration, Policy
-from regoal.agent.run_folder import create_run_folder
+from regoal.agent.run_folder import make_run_folder, write_settings
 
 POINT = "regoal/PointReach-v0"
 STEERS = 10 * np.array([[-1, 0, -4, 0, 1, 0], [0, -1, 0, -4, 0, 1]])  # reaches every goal
@@ -17,7 +17,9 @@ STILL = 0 * STEERS  # reaches those it starts at
 
 def hand_made_run(path: Path, weight: np.ndarray = STEERS, env: str = POINT) -> Path:
     """A run of `env` with the linear policy tanh(weight @ [observation, goal]); the goal is of size 2."""
-    create_run_folder(TrainConfig(env=env, out=str(path)))
+    config = TrainConfig(env=env, out=str(path))
+    make_run_folder(config)
+    write_settings(config)
     actions, inputs = weight.shape
     policy = Policy(
         weights=(weight.astype(np.float32),),

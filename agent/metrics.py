@@ -1,0 +1,32 @@
+"""The columns of a run's metrics.csv."""
+
+from regoal.agent.config import TrainConfig
+
+UPDATE_COLUMNS = {
+    "ddpg": ["critic_loss", "q_mean", "actor_loss", "action_square"],
+    "sac": ["critic_loss", "q_mean", "actor_loss", "alpha", "entropy"],
+}
+COLUMNS = [
+    "env_steps",
+    "gradient_steps",
+    "episodes",
+    "discarded_steps",
+    "failed_episodes",
+    "success",
+    "success_any",
+    "return",
+    "episode_length",
+    "eval_episodes",
+    "eval_failed_episodes",
+    "rollout_success",
+    "rollout_return",
+    "rollout_length",
+]
+SOURCE_COLUMNS = ["source_share", "anchor_weight"]  # of runs with a source
+WALL_COLUMNS = ["wall_seconds", "wall_env_steps_per_second"]
+
+
+def columns_of(config: TrainConfig) -> list[str]:
+    """Those of a run with these settings, in their order."""
+    of_source = SOURCE_COLUMNS if config.source else []
+    return COLUMNS + of_source + UPDATE_COLUMNS[config.agent.name] + WALL_COLUMNS

@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import io
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -49,7 +50,7 @@ class EnvRecipe:
             BadInput: the id is unknown, its module cannot be imported, or the shift does not apply.
         """
         shift = Shift.parse(self.shift)
-        _register(self.env_id)
+        require_registered(self.env_id)
         kwargs = dict(self.kwargs) | ({"render_mode": render_mode} if render_mode else {})
         try:
             env: Env = gym.make(self.env_id, disable_env_checker=True, **kwargs)
@@ -114,8 +115,12 @@ def register() -> None:
         )
 
 
-def _register(env_id: str) -> None:
-    """See to it that gymnasium knows the id, importing what registers it."""
+def require_registered(env_id: str) -> None:
+    """See to it that gymnasium knows the id, importing what registers it.
+
+    Raises:
+        BadInput: it does not. An id without version is none: gymnasium would take the newest of the day.
+    """
     register()
     module, _, name = env_id.rpartition(":")
     if module:
@@ -125,11 +130,16 @@ def _register(env_id: str) -> None:
         with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             importlib.import_module("gymnasium_robotics")
+    if name not in gym.registry:
+        raise _unknown_id(env_id, "not registered")
 
 
 def _unknown_id(env_id: str, detail: str) -> BadInput:
-    known = [known for known in gym.registry if known != env_id]
-    hint = did_you_mean(env_id.rpartition(":")[2], known)
+    known, name = [known for known in gym.registry if known != env_id], env_id.rpartition(":")[2]
+    versions = [
+        int(one.rpartition("-v")[2]) for one in known if re.fullmatch(rf"{re.escape(name)}-v\d+", one)
+    ]
+    hint = f"Did you mean {env_id}-v{max(versions)}?" if versions else did_you_mean(name, known)
     got = repr(env_id) if hint else f"{env_id!r} ({detail})"
     if ":" not in env_id and not hint:
         hint = "Name the module that registers an env of your own: module:namespace/Id-v0."

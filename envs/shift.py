@@ -14,10 +14,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from regoal.envs.shift_families import FAMILIES, find_family, place
+from regoal.envs.shift_families import find_family, place
 from regoal.envs.shift_family import COMBINED, LEVEL_NAMES, STAGES, Family, number_text
+from regoal.envs.shift_hints import TERMS, refuse_commas_in_figures, term_fix, value_fix
 from regoal.envs.shift_levels import combination, levels, why_no_levels
-from regoal.errors import BadInput, did_you_mean
+from regoal.errors import BadInput
 
 if TYPE_CHECKING:
     import numpy as np
@@ -158,7 +159,11 @@ class Shift:
         Raises:
             BadInput: naming the term, what was expected and what came.
         """
-        return cls(tuple(_parse_term(item.strip()) for item in text.split(",")) if text.strip() else ())
+        if not text.strip():
+            return cls()
+        items = [item.strip() for item in text.split(",")]
+        refuse_commas_in_figures(items)
+        return cls(tuple(map(_parse_term, items)))
 
     def resolved(self, env_id: str) -> Shift:
         """The same with figures for levels, and for `combined` the families that it stands for.
@@ -206,14 +211,14 @@ def _place(name: str) -> tuple[int, str, int]:
 
 def _parse_term(item: str) -> Term:
     name, equals, value = (part.strip() for part in item.partition("="))
-    if not equals:
-        known = [*FAMILIES, COMBINED]
-        hint = f"Write {name}=VALUE." if name in known else did_you_mean(name, known)
-        raise BadInput("shift", "family=value, with commas between", repr(item), hint)
+    if not (equals and name):
+        raise BadInput("shift", TERMS, repr(item), term_fix(item))
     if name != COMBINED:
         find_family(name)  # before the value is looked at: the name is the first thing to mend
     if value in LEVEL_NAMES:
         return Term(name, level=value)
+    if "..." in value:  # or it would be read as LOW to 0.HIGH
+        raise _no_value(name, value, value)
     is_range = ".." in value
     parts = value.split("..", 1) if is_range else value.split("/")
     return Term(name, tuple(_parse_number(name, part.strip(), value) for part in parts), is_range)
@@ -223,13 +228,13 @@ def _parse_number(name: str, part: str, value: str) -> float:
     try:
         return float(part)
     except ValueError:
-        if part in LEVEL_NAMES:
-            fix = "A level stands alone: `regoal shifts ENV` lists its figure."
-        else:
-            fix = f"{part!r} is not a number." if part else "A number is missing."
-        raise BadInput(
-            f"shift {name!r}",
-            "a figure 0.5, a range 0.5..2 or a list 0.5/1/2, or a level: mild, medium or hard",
-            repr(value),
-            fix,
-        ) from None
+        raise _no_value(name, part, value) from None
+
+
+def _no_value(name: str, part: str, value: str) -> BadInput:
+    return BadInput(
+        f"shift {name!r}",
+        "a figure 0.5, a range 0.5..2 or a list 0.5/1/2, or a level: mild, medium or hard",
+        repr(value),
+        value_fix(name, part, value),
+    )

@@ -245,7 +245,7 @@ def find_family(name: str) -> Family:
                 "Call regoal.envs.register_shift there, in the module that defines the effect.",
             )
     if name not in FAMILIES:
-        raise BadInput("shift", "a known family", repr(name), _nearest(name))
+        raise BadInput("shift", "a known family, or module:name for your own", repr(name), _nearest(name))
     return FAMILIES[name]
 
 

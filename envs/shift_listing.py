@@ -3,7 +3,7 @@
 import math
 
 from regoal.envs.recipe import Env, EnvRecipe
-from regoal.envs.shift_families import list_families
+from regoal.envs.shift_families import find_family, list_families
 from regoal.envs.shift_family import COMBINED, LEVEL_NAMES, Family, Levels, number_text
 from regoal.envs.shift_levels import (
     COMBINATIONS,
@@ -16,12 +16,13 @@ from regoal.envs.shift_levels import (
     why_no_levels,
 )
 
-OTHERS = "any other env"
+OTHERS, EVERYWHERE = "any other env", "every env it applies to"
 _LEVELS = " / ".join(LEVEL_NAMES)
 HOW_TO_WRITE = """\
 Level action_gain=hard · figure action_gain=0.5
 Drawn anew for each episode: range action_gain=0.5..2 · list action_gain=0.5/1/2
-Compose with commas: action_rotation=45,action_gain=0.5"""
+Compose with commas: action_rotation=45,action_gain=0.5
+Of your own: my_shifts:wind=3; `regoal shifts --modules my_shifts` lists what my_shifts.py registers"""
 
 
 def listing(env_id: str | None = None) -> str:
@@ -39,6 +40,21 @@ def listing(env_id: str | None = None) -> str:
         env.close()
 
 
+def import_families(text: str) -> None:
+    """Import the modules that stand before families in a text, so that what they register is known.
+
+    Args:
+        text: of a shift, `my_shifts:wind=3`, whose values may be left out.
+
+    Raises:
+        BadInput: a family is unknown, or its module cannot be imported or does not register it.
+    """
+    for item in filter(None, map(str.strip, text.split(","))):
+        name = item.partition("=")[0].strip()
+        if name != COMBINED:
+            find_family(name)
+
+
 def _entry(family: Family) -> str:
     lines = [
         f"{family.name}  [{family.bounds()}; {number_text(family.identity)} changes nothing]",
@@ -49,8 +65,9 @@ def _entry(family: Family) -> str:
     for name, table in LEVELS.items():
         if family.name in table:
             by_figures.setdefault(table[family.name], []).append(name)
+    others = OTHERS if by_figures else EVERYWHERE
     if family.levels:
-        by_figures.setdefault(family.levels, []).append(OTHERS)
+        by_figures.setdefault(family.levels, []).append(others)
     for figures, names in by_figures.items():
         told = _spelt(figures) if figures else "no effect, only exact figures"
         lines.append(f"    {told}: {', '.join(names)}")

@@ -12,7 +12,7 @@ from regoal.envs.shift import Shift, Term
 from regoal.envs.shift_effect import Array, Effect, Observation
 from regoal.envs.shift_families import families_for
 from regoal.envs.shift_family import Family
-from regoal.errors import BadInput
+from regoal.errors import BadInput, EnvFault
 
 if TYPE_CHECKING:
     from regoal.envs.recipe import Env
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 # Apart from the env's own generator, which takes the same seed without a key: what the env draws for a
 # seed is the same with and without a shift.
 _DRAWS, _NOISE = (0x5B1F7, 0), (0x5B1F7, 1)
+
+_KEYS = {"observation", "achieved_goal", "desired_goal"}
+_OBSERVATION = "a dict with the keys observation, achieved_goal and desired_goal"
 
 
 class Shifted(gym.Wrapper[Observation, Array, Observation, Array], gym.utils.RecordConstructorArgs):
@@ -78,7 +81,7 @@ class Shifted(gym.Wrapper[Observation, Array, Observation, Array], gym.utils.Rec
         self.shift_this_episode = Shift(tuple(drawn))
         observation, info = self.env.reset(seed=seed, options=options)
         for effect in self._in_force:
-            observation = effect.after_reset(observation)
+            observation = self._seen("after_reset", effect, effect.after_reset(observation))
         return self._sense(observation), {**info, "shift": str(self.shift_this_episode)}
 
     def step(self, action: Array) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
@@ -105,13 +108,29 @@ class Shifted(gym.Wrapper[Observation, Array, Observation, Array], gym.utils.Rec
         bent = np.clip(np.asarray(action, np.float64), box.low, box.high)
         for effect in self._acting:
             bent = effect.act(bent, self._noise)
+            if np.shape(bent) != box.shape:
+                raise self._fault("act", effect, f"an action of shape {box.shape}", bent, "action")
         clipped: Array = np.clip(bent, box.low, box.high).astype(box.dtype)
         return clipped
 
     def _sense(self, observation: Observation) -> Observation:
         for effect in self._in_force:
-            observation = effect.sense(observation, self._noise)
+            observation = self._seen("sense", effect, effect.sense(observation, self._noise))
         return observation
+
+    def _seen(self, hook: str, effect: Effect, returned: Any) -> Observation:
+        """What a hook returned, if it is an observation."""
+        if not isinstance(returned, dict) or not returned.keys() >= _KEYS:
+            raise self._fault(hook, effect, _OBSERVATION, returned, "observation")
+        return returned
+
+    def _fault(self, hook: str, effect: Effect, expected: str, returned: Any, what: str) -> EnvFault:
+        family = next(record.name for _, record, one in self._parts() if one is effect)
+        got = "None" if returned is None else f"{type(returned).__name__} {returned!r}"
+        fix = f"End {hook} with `return {what}`, changed or not."
+        return EnvFault(
+            f"shift {family!r}, {type(effect).__name__}.{hook}", f"to return {expected}", got, fix
+        )
 
 
 def _name(env: Env) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from regoal.agent import progress
 from regoal.cli import main
 
 POINT = "regoal/PointReach-v0"
@@ -29,12 +30,40 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_train_says_how_it_ended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["train", POINT, "--agent", "sac", "--out", str(tmp_path / "run"), *QUICK]) == 0
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_train_says_where_it_began_and_ended_and_nothing_twice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, workers: str
+) -> None:
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)  # a line whenever there may be one
+    run = tmp_path / "run"
+    options = ["--agent", "sac", "--workers", workers, "--shift", "action_gain=2.0"]
+    assert main(["train", POINT, "--out", str(run), *options, *QUICK, "eval_interval=100"]) == 0
     shown = capsys.readouterr()
-    assert "200 env steps and 100 gradient steps" in shown.out
-    assert "kB when full" in shown.err
-    assert "steps/s" in shown.err
+    assert shown.out == f"{_ending(run)} after 200 env steps (action_gain=2; 3 episodes)\n"
+    first, second, *lines = shown.err.splitlines()
+    assert first == f"{run}: checking {POINT} with action_gain=2 ..."
+    assert "kB when full" in second
+    assert lines
+    assert len(set(lines)) == len(lines)
+    measured = {row["env_steps"]: f"{float(row['success']):.2f}" for row in _rows(run)}
+    for line in lines:
+        found = re.fullmatch(
+            r".*: (\d+)/200 steps(?:, success (\S+) at (\d+))?(?:, \d+ steps/s, \d+ s left)?", line
+        )
+        assert found, line
+        assert int(found[1]) < 200  # how it ended is told once, by the last line
+        assert found[3] is None or measured[found[3]] == found[2]
+
+
+def _rows(run: Path) -> list[dict[str, str]]:
+    with (run / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _ending(run: Path) -> str:
+    """How the last line of a run begins, by the file that it wrote."""
+    success = [float(row["success"]) for row in _rows(run)]
+    return f"{run}: success {success[0]:.2f} -> {success[-1]:.2f}"
 
 
 def test_options_of_the_machine_change_no_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,15 +96,16 @@ def test_seeds_give_the_same_numbers_alone_and_together(tmp_path: Path) -> None:
     assert main(["train", POINT, "--out", str(tmp_path / "alone"), "--seed", "1", *QUICK]) == 0
     tables = []
     for run in (tmp_path / "both" / "seed-1", tmp_path / "alone"):
-        with (run / "metrics.csv").open(newline="") as file:
-            rows = list(csv.DictReader(file))
+        rows = _rows(run)
         tables.append([{k: v for k, v in row.items() if not k.startswith("wall_")} for row in rows])
     assert tables[0] == tables[1]
 
 
 def test_evaluate_prints_text_or_json(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", str(run), "--episodes", "4"]) == 0
-    assert "over 4 episodes" in capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert "over 4 episodes" in shown.out
+    assert shown.err.startswith(f"{run}: playing 4 episodes of {POINT} with no shift ...")
     assert main(["evaluate", str(run), "--episodes", "4", "--shift", "action_gain=0.5", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["shift"] == "action_gain=0.5"
@@ -97,6 +127,7 @@ def test_shifts_and_check_and_doctor_answer(capsys: pytest.CaptureFixture[str]) 
     [
         (["trian", POINT], "Did you mean train"),
         (["train", "FetchReech-v4", "--out", "{}"], "FetchReach-v4"),
+        (["train", "FetchReach", "--out", "{}"], "Did you mean FetchReach-v4?"),
         (["train", POINT, "--out", "{}", "--agent", "sacc"], "Did you mean sac"),
         (["train", POINT, "--out", "{}", "--relabel", "futur"], "Did you mean future"),
         (["train", POINT, "--out", "{}", "--shift", "action_gian=0.5"], "action_gain"),
@@ -161,18 +192,26 @@ def test_an_existing_run_is_not_overwritten(run: Path, capsys: pytest.CaptureFix
     assert (run / "metrics.csv").read_bytes() == before
 
 
-def test_ctrl_c_keeps_what_was_learned(tmp_path: Path) -> None:
+def test_ctrl_c_keeps_what_was_learned_and_says_how_far_it_came(tmp_path: Path) -> None:
     out = tmp_path / "run"
     process = subprocess.Popen(
         [sys.executable, "-m", "regoal.cli", "train", POINT, "--out", str(out), "--steps", "1000000"],
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
     )
     _wait_for(lambda: (out / "metrics.csv").exists() and (out / "metrics.csv").read_text().count("\n") >= 3)
     process.send_signal(signal.SIGINT)
-    _, shown = process.communicate(timeout=30)
+    told, shown = process.communicate(timeout=30)
     assert process.returncode == 130
+    measured = int(_rows(out)[-1]["env_steps"])
+    (line,) = told.splitlines()
+    assert line.startswith(f"{_ending(out)} after {measured:,} ")
+    assert line.endswith("(no shift; 20 episodes)")
+    collected = re.search(r"of the ([\d,]+) env steps collected", line)
+    episodes = (out / "episodes.csv").read_text().splitlines()
+    assert int(episodes[-1].split(",")[1]) == (int(collected[1].replace(",", "")) if collected else measured)
     assert f"what was learned is in {out}" in shown
     assert main(["evaluate", str(out), "--episodes", "2"]) == 0
 

@@ -32,7 +32,7 @@ def run_page(page: Path, folder: Path) -> list[str]:
 
 
 def success(line: str) -> float:
-    found = re.search(r"success ([\d.]+)", line)
+    found = re.search(r"success (?:[\d.]+ -> )?([\d.]+)", line)
     assert found, line
     return float(found[1])
 

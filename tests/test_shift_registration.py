@@ -16,7 +16,7 @@ from regoal.envs import Effect, EnvRecipe, Shift, register_shift
 from regoal.envs.point_reach import PointReach
 from regoal.envs.recipe import Env, buildable_elsewhere, make
 from regoal.envs.shift_families import FAMILIES, list_families
-from regoal.envs.shift_listing import listing
+from regoal.envs.shift_listing import import_families, listing
 from regoal.errors import BadInput
 
 MODULE = '''
@@ -233,6 +233,30 @@ def test_a_name_that_another_class_has_is_refused() -> None:
     assert register_shift("push", Push) == full
     with pytest.raises(BadInput, match="not taken"):
         register_shift("push", Other)
+
+
+@pytest.mark.parametrize("text", ["{}:wind=0.5", "{}:wind", "gravity=hard, {}:generous ,combined"])
+def test_families_of_a_module_that_is_named_are_listed(module: str, text: str) -> None:
+    assert f"{module}:wind" not in listing()
+    import_families(text.format(module))
+    for name in ("wind", "generous"):
+        assert f"{module}:{name}  [" in listing()
+        assert f"{module}:{name} " in listing(POINT)
+    assert "mild 0.001, medium 0.002, hard 0.004: every env it applies to" in listing()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("windy_shifts", "a known family, or module:name for your own, got 'windy_shifts'"),
+        ("windy_shifts:rain", "a module that registers 'rain'"),
+        ("no_such_module:wind", "a module 'no_such_module' that can be imported"),
+        ("frction", "Did you mean friction"),
+    ],
+)
+def test_families_that_cannot_be_found_are_not_listed(module: str, text: str, message: str) -> None:
+    with pytest.raises(BadInput, match=re.escape(message)):
+        import_families(text)
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def nothing_played(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worlds, "run_all", lambda *args, **kwargs: pytest.fail("played"))
 
 
-@pytest.mark.usefixtures("few_families")
+@pytest.mark.usefixtures("here", "few_families")
 def test_the_table_of_levels_shows_where_transfer_breaks(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,6 +17,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     for command in (
         learning.train,
         learning.finetune,
+        learning.resume,
         looking.evaluate,
         looking.rank,
         looking.watch,

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,9 +38,33 @@ class Machine:
         return asdict(self) | {"workers": -1 if self.workers == "auto" else int(self.workers)}
 
 
+@dataclass(frozen=True)
+class Trust:
+    """What a run may ask for, beyond what is installed: to import a module is to run it.
+
+    Attributes:
+        modules: Modules to import, for envs, strategies and shifts of one's own in a run that is loaded.
+        env_kwargs: NAME=VALUE arguments of the env; those of a run that is loaded are given again.
+    """
+
+    modules: tuple[str, ...] = ()
+    env_kwargs: tuple[str, ...] = ()
+
+    def grant(self) -> dict[str, Any]:
+        """Import the modules, remember the env kwargs and return them."""
+        from regoal.agent.settings import value_of
+        from regoal.agent.trust import trust
+
+        pairs = assignments(
+            self.env_kwargs, "--env-kwargs", "For example --env-kwargs max_episode_steps=100."
+        )
+        env_kwargs = {name: value_of(text) for name, text in pairs.items()}
+        trust(*self.modules, **env_kwargs)
+        return env_kwargs
+
+
 def train_all(configs: "list[TrainConfig]", jobs: int | None) -> int:
     """Train one after the other or side by side; returns the exit code."""
-    from regoal.agent.interrupts import Stopped
     from regoal.agent.machine import cores
     from regoal.agent.training import train as train_one
     from regoal.benchmarks.parallel import run_all
@@ -47,16 +72,42 @@ def train_all(configs: "list[TrainConfig]", jobs: int | None) -> int:
     if jobs is not None and jobs < 1:
         raise BadInput("jobs", "1 or more", str(jobs))
     if len(configs) == 1:
-        try:
-            train_one(configs[0])
-        except Stopped as stopped:
-            print(ending(stopped.run))
-            raise
-        print(ending(configs[0].out))
-        return 0
+        return said(lambda: train_one(configs[0]), configs[0].out)
     for config in configs:
         _refuse_existing(Path(config.out))
     return _exit_code(run_all(train_one, configs, jobs or cores(), label=lambda config: config.out))
+
+
+def said(work: "Callable[[], RunResult]", run: str | os.PathLike[str]) -> int:
+    """Do the work of one run and say how it ended; returns the exit code.
+
+    Raises:
+        Stopped: a stop was asked for, after its end was said too.
+    """
+    from regoal.agent.interrupts import Stopped
+
+    try:
+        work()
+    except Stopped as stopped:
+        print(ending(stopped.run))
+        raise
+    print(ending(run))
+    return 0
+
+
+def assignments(texts: tuple[str, ...], option: str, example: str) -> dict[str, str]:
+    """NAME=VALUE texts as a dict.
+
+    Raises:
+        BadInput: one has no =.
+    """
+    pairs = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise BadInput(option, "NAME=VALUE", repr(text), example)
+        pairs[name.strip()] = value.strip()
+    return pairs
 
 
 def _exit_code(results: "list[RunResult | BaseException]") -> int:

@@ -4,15 +4,19 @@ Each returns the exit code. Heavy imports happen inside, so that `regoal --help`
 """
 
 import dataclasses
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from regoal.errors import BadInput
-from regoal.launch import Machine, parse_seeds, per_seed, train_all
+from regoal.launch import Machine, Trust, assignments, parse_seeds, per_seed, said, train_all
+
+if TYPE_CHECKING:
+    from regoal.agent.config import TrainConfig
 
 Run = tyro.conf.Positional[Path]
+SET = "--set", "For example agent.lr=1e-3."
 EnvId = tyro.conf.Positional[str]
 Settings = Annotated[
     tuple[str, ...],
@@ -23,6 +27,7 @@ Settings = Annotated[
     ),
 ]
 MachineOptions = Annotated[Machine, tyro.conf.arg(name="")]
+TrustOptions = Annotated[Trust, tyro.conf.arg(name="")]
 Seeds = Annotated[
     str | None, tyro.conf.arg(help="Several seeds, 0..4 or 0,2,5: runs go to OUT/seed-0 and so on.")
 ]
@@ -41,6 +46,7 @@ def train(
     shift: str = "",
     keep_replay: bool = False,
     machine: MachineOptions = Machine(),  # noqa: B008  (frozen)
+    trust: TrustOptions = Trust(),  # noqa: B008  (frozen)
     jobs: int | None = None,
     settings: Settings = (),
 ) -> int:
@@ -59,6 +65,7 @@ def train(
             each episode action_gain=0.5..2 (a range) or action_gain=0.5/1/2 (a list).
         keep_replay: Keep the episodes with the checkpoints, for fine-tuning modes that use them.
         machine: How the run uses this machine.
+        trust: What the run may import and give to the env.
         jobs: Runs at a time; as many as there are cores if not given.
         settings: Any other setting.
     """
@@ -68,6 +75,7 @@ def train(
         env=env,
         out=str(out),
         agent=agent_config(agent),
+        env_kwargs=trust.grant(),
         relabel=relabel,
         n_sampled_goal=n_sampled_goal,
         steps=steps,
@@ -76,7 +84,7 @@ def train(
         keep_replay=keep_replay,
         **machine.settings(),
     )
-    for name, text in _assignments(settings).items():
+    for name, text in assignments(settings, *SET).items():
         from regoal.agent.settings import set_field
 
         config = set_field(config, name, text)
@@ -88,7 +96,7 @@ def finetune(
     run: Run,
     /,
     out: Path,
-    shift: str = "",
+    shift: str | None = None,
     mode: str = "warm_start",
     relabel: str = "future",
     n_sampled_goal: int = 4,
@@ -101,6 +109,7 @@ def finetune(
     normaliser: str = "continue",
     keep_replay: bool = False,
     machine: MachineOptions = Machine(),  # noqa: B008  (frozen)
+    trust: TrustOptions = Trust(),  # noqa: B008  (frozen)
     jobs: int | None = None,
     settings: Settings = (),
 ) -> int:
@@ -109,7 +118,8 @@ def finetune(
     Args:
         run: The source: a run folder, or a folder of seed-0, seed-1 ... that are paired with --seeds.
         out: Run folder; it must not exist.
-        shift: What differs in the target, e.g. action_rotation=45,action_gain=0.5 or friction=hard.
+        shift: What differs in the target, e.g. action_rotation=45,action_gain=0.5 or friction=hard; the
+            target is the env as it comes if not given, whatever the source's shift was.
         mode: zero_shot, scratch, naive, warm_start, replay_mix[=SHARE], rlpd[=SHARE] or anchor[=WEIGHT];
             docs/finetuning.md defines each.
         relabel: Hindsight goals: future, final, episode, random, none, or module:function.
@@ -124,15 +134,17 @@ def finetune(
         normaliser: Input statistics of the source: freeze, continue or refit.
         keep_replay: Keep the episodes with the checkpoints.
         machine: How the run uses this machine.
+        trust: What the run may import and give to the env.
         jobs: Runs at a time; as many as there are cores if not given.
         settings: Any other setting.
     """
     from regoal.agent.config import FinetuneConfig
     from regoal.agent.finetuning import resolve
 
+    trust.grant()
     config = FinetuneConfig(
         out=str(out),
-        shift=shift,
+        shift=shift or "",
         mode=mode,
         relabel=relabel,
         n_sampled_goal=n_sampled_goal,
@@ -144,25 +156,57 @@ def finetune(
         normaliser=normaliser,
         keep_replay=keep_replay,
         **machine.settings(),
-        overrides=_assignments(settings),
+        overrides=assignments(settings, *SET),
     )
     if seeds is None:
-        return train_all([resolve(run, config)], jobs)
-    paired = (run / "seed-0").is_dir() or not (run / "config.toml").exists()
-    configs = [
-        dataclasses.replace(
-            resolve(run / f"seed-{one}" if paired else run, config), seed=one, out=str(out / f"seed-{one}")
-        )
-        for one in parse_seeds(seeds)
-    ]
+        sources, configs = [run], [resolve(run, config)]
+    else:
+        numbers = parse_seeds(seeds)
+        paired = (run / "seed-0").is_dir() or not (run / "config.toml").exists()
+        sources = [run / f"seed-{one}" if paired else run for one in numbers]
+        configs = [
+            dataclasses.replace(resolve(source, config), seed=one, out=str(out / f"seed-{one}"))
+            for source, one in zip(sources, numbers, strict=True)
+        ]
+    if shift is None and not configs[0].shift:
+        print(_no_shift_note(sources[0], configs[0]), file=sys.stderr)
     return train_all(configs, jobs)
 
 
-def _assignments(settings: tuple[str, ...]) -> dict[str, str]:
-    pairs = {}
-    for setting in settings:
-        name, equals, value = setting.partition("=")
-        if not equals:
-            raise BadInput("--set", "NAME=VALUE", repr(setting), "For example agent.lr=1e-3.")
-        pairs[name.strip()] = value.strip()
-    return pairs
+def _no_shift_note(run: Path, target: "TrainConfig") -> str:
+    """Which world a run is fine-tuned in where no shift was asked for; it may be the source's by accident."""
+    from regoal.agent.run_folder import read_config
+
+    source = read_config(run)
+    same = (source.env, source.env_kwargs, source.shift) == (target.env, target.env_kwargs, target.shift)
+    trained = ", the world that the source was trained in"
+    if not same:
+        trained = f"; the source was trained in {_world(source)}"
+    return f"note: without --shift the target is {_world(target)}{trained}"
+
+
+def _world(config: "TrainConfig") -> str:
+    return f"{config.env} with {config.shift or 'no shift'}"
+
+
+def resume(
+    run: Run,
+    /,
+    steps: int | None = None,
+    workers: int | None = None,
+    threads: int | None = None,
+    trust: TrustOptions = Trust(),  # noqa: B008  (frozen)
+) -> int:
+    """Go on with a run that was stopped or killed: to the same numbers as if it had not been.
+
+    Args:
+        run: The run folder.
+        steps: Env steps to reach, if more than it was begun with.
+        workers: Processes that play, if others than before; numbers do not depend on them.
+        threads: Torch threads, if others than before; numbers depend on them in the last digits.
+        trust: What the run may import.
+    """
+    from regoal.agent.training import resume as go_on
+
+    trust.grant()
+    return said(lambda: go_on(run, steps=steps, workers=workers, threads=threads), run)

@@ -11,10 +11,12 @@ from typing import Annotated, Any
 import tyro
 
 from regoal.errors import EXIT_FAILED, BadInput
+from regoal.launch import Trust
 
 Run = tyro.conf.Positional[Path]
 Runs = tyro.conf.Positional[tuple[Path, ...]]
 EnvId = tyro.conf.Positional[str]
+TrustOptions = Annotated[Trust, tyro.conf.arg(name="")]
 
 
 def evaluate(
@@ -24,15 +26,18 @@ def evaluate(
     shift: str | None = None,
     seed: int = 0,
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
+    trust: TrustOptions = Trust(),  # noqa: B008  (frozen)
 ) -> int:
     """Measure the success of a trained run.
 
     Args:
         run: A run folder, or a folder of seed-0, seed-1 ...
         episodes: Episodes to play.
-        shift: World to play in, e.g. action_rotation=45; as in training if not given, "" for none.
+        shift: World to play in, e.g. action_rotation=45; the one that each run was trained in if not given
+            (`rank` then plays without a shift), "" for no shift.
         seed: Seed of the episodes.
         as_json: Print JSON, one line a run.
+        trust: What the runs may import and give to their envs.
     """
     from regoal.agent.evaluation import evaluate as measure
     from regoal.agent.policy import Policy
@@ -41,12 +46,14 @@ def evaluate(
     from regoal.envs.goal_spec import GoalSpec
 
     _require_episodes(episodes, seed)
+    trust.grant()
     for path in runs_in(run):
         policy = Policy.load(path)
         spec = GoalSpec.from_recipe(_recipe(path, shift))
         env = spec.recipe.build()
         if not as_json:
-            print(f"{path}: playing {episodes} episodes of {spec.recipe.env_id} ...", file=sys.stderr)
+            where = f"{spec.recipe.env_id} with {spec.recipe.shift or 'no shift'}"
+            print(f"{path}: playing {episodes} episodes of {where} ...", file=sys.stderr)
         with _counted(episodes, f"{path}", quiet=as_json) as tick:
             found = measure(env, spec, policy, episodes=episodes, seed=seed, tick=tick)
         env.close()
@@ -71,23 +78,28 @@ def rank(
     episodes: int = 100,
     seed: int = 0,
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
+    trust: TrustOptions = Trust(),  # noqa: B008  (frozen)
 ) -> int:
     """Order trained runs by their success in a target: which one to start from?
 
     Args:
         runs: Run folders; a folder of seed-0, seed-1 ... stands for its runs.
-        shift: The target, e.g. friction=hard; the env as it comes if not given.
+        shift: The target, e.g. friction=hard; the env as it comes, no shift, if not given (`evaluate` then
+            plays the world that each run was trained in).
         episodes: Each run plays so many, the same ones.
         seed: Seed of the episodes.
         as_json: Print JSON, one line a run.
+        trust: What the runs may import and give to their envs.
     """
     from regoal.benchmarks.rank import as_text
     from regoal.benchmarks.rank import rank as order
     from regoal.benchmarks.sources import runs_in
 
+    trust.grant()
     n_runs = sum(len(runs_in(run)) for run in runs)
     if not as_json:
-        print(f"playing {episodes} episodes with each of {n_runs} runs ...", file=sys.stderr)
+        where = shift or "the env as it comes, no shift"
+        print(f"playing {episodes} episodes with each of {n_runs} runs in {where} ...", file=sys.stderr)
     with _counted(episodes * n_runs, "rank", quiet=as_json) as tick:
         ranked = order(runs, shift, episodes, seed, tick)
     if as_json:
@@ -98,26 +110,37 @@ def rank(
     return 0
 
 
-def watch(run: Run, /, video: Path, episodes: int = 3, shift: str | None = None, seed: int = 0) -> int:
+def watch(
+    run: Run,
+    /,
+    video: Path,
+    episodes: int = 3,
+    shift: str | None = None,
+    seed: int = 0,
+    trust: TrustOptions = Trust(),  # noqa: B008  (frozen)
+) -> int:
     """Write a video of a trained run; no display is needed.
 
     Args:
         run: A run folder.
         video: The mp4 to write.
         episodes: Episodes to show.
-        shift: World to play in; as in training if not given, "" for none.
+        shift: World to play in; the one that the run was trained in if not given, "" for no shift.
         seed: Seed of the episodes.
+        trust: What the run may import and give to its env.
     """
     from regoal.benchmarks.video import record, require_rendering, require_writable_mp4, write_video
 
     _require_episodes(episodes, seed)
+    trust.grant()
     require_writable_mp4(video)
     require_rendering()
     from regoal.agent.policy import Policy
 
     policy = Policy.load(run)
     recipe = _recipe(run, shift)
-    print(f"rendering {episodes} episodes of {recipe.env_id} ...", file=sys.stderr)
+    where = f"{recipe.env_id} with {recipe.shift or 'no shift'}"
+    print(f"rendering {episodes} episodes of {where} ...", file=sys.stderr)
     with _counted(episodes, str(video)) as tick:
         frames = record(recipe, policy, episodes=episodes, seed=seed, tick=tick)
     write_video(video, frames)
@@ -136,7 +159,7 @@ def check(env: EnvId, /, shift: str = "") -> int:
     from regoal.envs.recipe import EnvRecipe
 
     recipe = EnvRecipe(env, shift)
-    print(f"playing {env} ...", file=sys.stderr)
+    print(f"playing {env} with {recipe.shift or 'no shift'} ...", file=sys.stderr)
     findings = check_env(recipe)
     print(render(findings))
     return EXIT_FAILED if any(finding.verdict == "fail" for finding in findings) else 0
@@ -158,24 +181,33 @@ def settings(agent: str = "ddpg") -> int:
 def shifts(
     env: Annotated[str, tyro.conf.Positional] = "",
     /,
+    shift: str = "",
     policy: tuple[Path, ...] = (),
     episodes: int = 50,
     seed: int | None = None,
     out: Path = Path("."),
     jobs: int | None = None,
+    trust: TrustOptions = Trust(),  # noqa: B008  (frozen)
 ) -> int:
     """List what can be shifted, everywhere or in one env; with --policy: where does transfer break?
 
     Args:
         env: Gymnasium id, or module:namespace/Id-v0; all families are listed if not given.
+        shift: A family of your own, my_shifts:wind: what its module registers is listed, too. As --modules.
         policy: Runs trained in that env; their zero-shot success is measured at every level.
         episodes: Each run plays so many in each world.
         seed: Seed of the episodes; one that no training run uses if not given.
         out: Folder to write the table and the plot to.
         jobs: Worlds at a time; as many as there are cores if not given.
+        trust: What the runs may import and give to their envs; the module of ENV they may.
     """
-    from regoal.envs.shift_listing import listing
+    from regoal.envs.recipe import require_registered
+    from regoal.envs.shift_listing import import_families, listing
 
+    trust.grant()
+    import_families(shift)
+    if env:
+        require_registered(env)
     if not policy:
         print(listing(env or None))
         return 0
@@ -222,9 +254,10 @@ def _require_episodes(episodes: int, seed: int) -> None:
 
 def _recipe(run: Path, shift: str | None) -> Any:
     from regoal.agent.run_folder import read_config
+    from regoal.agent.trust import require_trusted
     from regoal.envs.recipe import EnvRecipe
 
-    config = read_config(run)
+    config = require_trusted(read_config(run), str(run))
     return EnvRecipe(config.env, config.shift if shift is None else shift, config.env_kwargs)
 
 

@@ -8,7 +8,7 @@ PEERS_READY := .venv-peers/.ready
 # One thread each: runs use the cores by running side by side.
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo results bench test test-slow test-peer lint type wheel clean
+.PHONY: demo results bench torture test test-slow test-peer lint type wheel clean
 
 demo: $(READY)
 	@$(BIN)/python -m regoal.benchmarks.demo --out runs/demo $(DEMO)
@@ -25,8 +25,12 @@ bench: $(PEERS_READY)
 	@$(PEERS)/python -m regoal.benchmarks.scale --results benchmarks/results
 	@$(PEERS)/python -m regoal.benchmarks.batches --results benchmarks/results
 
+# Kills, damaged and crafted files, broken envs, half an hour of faults (about an hour and a half in all).
+torture: $(READY)
+	@$(BIN)/python -m regoal.benchmarks.torture --results benchmarks/results $(TORTURE)
+
 test: $(READY)
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not peer" $(TESTS)
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not peer" $(TESTS)
 
 test-slow: $(READY)
 	@$(BIN)/python -m pytest -q -n 2 -m slow $(TESTS)

@@ -13,6 +13,7 @@ The newest is the highest number whose manifest verifies.
 
 import json
 import os
+import re
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,19 +22,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
 
-from regoal.agent.durable import sha256, sync
-from regoal.agent.policy import Exploration, Policy
+from regoal.agent.array_file import MOST_BYTES, Arrays, read_arrays, to_bytes
+from regoal.agent.durable import MOST_JSON_BYTES, matches, parsed, read_plain, sha256, sync
+from regoal.agent.policy import Policy
 from regoal.agent.replay_files import Segment, parsed_segments, sweep
+from regoal.agent.saved_policy import arrays_of, policy_of, settings_of
 from regoal.errors import BadInput, TrainingFault
 
 SCHEMA = 3
 KEEP = 3
 FILES = {"actor.safetensors", "learner.safetensors", "snapshots.safetensors", "state.json"}
 MOST_MANIFEST_BYTES = 1 << 16  # a larger one is none
-Arrays = dict[str, NDArray[Any]]
+STAYS = "The last checkpoint stays."
+GENERATION = re.compile(r"[0-9]{6}|[1-9][0-9]{6,}")  # name of its folder
 
 
 @dataclass(frozen=True)
@@ -49,22 +51,13 @@ class Checkpoint:
     state: dict[str, Any]
 
     def policy(self) -> Policy:
-        """The policy, ready to act."""
-        arrays = _finite(self.path / "actor.safetensors")
-        settings = self.state["policy"]
-        n_layers = settings["n_layers"]
-        return Policy(
-            weights=tuple(arrays[f"weight.{i}"] for i in range(n_layers)),
-            biases=tuple(arrays[f"bias.{i}"] for i in range(n_layers)),
-            mean=arrays["mean"],
-            std=arrays["std"],
-            clip=settings["clip"],
-            head=settings["head"],
-            exploration=Exploration(**settings["exploration"]),
-            observation_size=settings["observation_size"],
-            action_low=arrays["action_low"],
-            action_high=arrays["action_high"],
-        )
+        """The policy, ready to act.
+
+        Raises:
+            BadInput: it is none, or not finite.
+        """
+        path = self.path / "actor.safetensors"
+        return policy_of(read_arrays(path)[0], self.state["policy"], str(path))
 
     @property
     def segments(self) -> list[Segment]:
@@ -73,11 +66,11 @@ class Checkpoint:
 
     def learner_arrays(self) -> Arrays:
         """All arrays of the learner, as `learner.state_of` gave them."""
-        return _finite(self.path / "learner.safetensors")
+        return read_arrays(self.path / "learner.safetensors")[0]
 
     def snapshots(self) -> Arrays:
         """Arrays of policies that were playing, and of the anchor."""
-        return _finite(self.path / "snapshots.safetensors")
+        return read_arrays(self.path / "snapshots.safetensors")[0]
 
 
 def save_checkpoint(
@@ -88,6 +81,7 @@ def save_checkpoint(
     *,
     snapshots: Arrays | None = None,
     replay: Sequence[Segment] = (),
+    complete: bool = True,
 ) -> Path:
     """Write the next generation of a run and drop all but the newest `KEEP`.
 
@@ -98,54 +92,58 @@ def save_checkpoint(
         progress: how far the run is, and all else that JSON can hold.
         snapshots: arrays that go on playing or pulling while the learner learns.
         replay: segments of episodes that belong to it, which are on disk already.
+        complete: whether that is all of them; if not, older generations stay, for one of them is complete.
 
     Raises:
         TrainingFault: something is not finite; nothing was written, so the last good generation stays.
+        OSError: it cannot be written; the last good generation stays.
     """
-    actor = _policy_arrays(policy)
+    actor = arrays_of(policy)
     snapshots = snapshots or {}
     for name, value in (actor | learner | snapshots).items():
         if not np.isfinite(value).all():
-            raise TrainingFault(
-                f"{run} {name}", "finite numbers to save", "NaN or infinity", "The last checkpoint stays."
-            )
-    folder = run / "checkpoints"
-    folder.mkdir(exist_ok=True)
-    sync(run)
-    number = max(_generations(folder), default=0) + 1
-    for left in folder.glob(".stage-*"):  # of a process that was killed while it saved
-        shutil.rmtree(left)
-    stage = folder / f".stage-{os.getpid()}"
-    stage.mkdir()
-    for name, arrays in (("actor", actor), ("learner", learner), ("snapshots", snapshots)):
-        contiguous = {key: np.array(value, order="C") for key, value in arrays.items()}
-        save_file(contiguous, stage / f"{name}.safetensors")
+            raise TrainingFault(f"{run} {name}", "finite numbers to save", "NaN or infinity", STAYS)
     state = {
         "schema": SCHEMA,
         "progress": progress,
         "replay": [asdict(segment) for segment in replay],
-        "policy": {
-            "n_layers": len(policy.weights),
-            "clip": policy.clip,
-            "head": policy.head,
-            "exploration": asdict(policy.exploration),
-            "observation_size": policy.observation_size,
-        },
+        "policy": settings_of(policy),
     }
-    (stage / "state.json").write_text(json.dumps(state, indent=1))
-    files = {path.name: _digest(path) for path in sorted(stage.iterdir())}
-    body = {"schema": SCHEMA, "files": files}
-    (stage / "manifest.json").write_text(json.dumps(body | {"sha256": _digest_of(body)}, indent=1))
-    for path in stage.iterdir():
-        sync(path)
-    sync(stage)
+    try:
+        text = json.dumps(state, indent=1, allow_nan=False).encode()
+    except ValueError as error:
+        raise TrainingFault(f"{run} state", "finite numbers to save", str(error), STAYS) from error
+    files = {
+        "actor.safetensors": to_bytes(actor),
+        "learner.safetensors": to_bytes(learner),
+        "snapshots.safetensors": to_bytes(snapshots),
+        "state.json": text,
+    }
+    folder = run / "checkpoints"
+    folder.mkdir(exist_ok=True)
+    sync(run)
+    clear_stages(run)
+    number = max(_generations(folder), default=0) + 1
+    stage = folder / f".stage-{os.getpid()}"
     target = folder / f"{number:06d}"
-    stage.rename(target)
+    try:
+        _write_all(stage, files)
+        stage.rename(target)
+    except BaseException:
+        shutil.rmtree(stage, ignore_errors=True)  # a full disk needs the room
+        raise
     sync(folder)
-    for old in sorted(_generations(folder))[:-KEEP]:
-        shutil.rmtree(folder / f"{old:06d}")
-    sweep(run, _listed(folder))
+    if complete:
+        for old in sorted(_generations(folder))[:-KEEP]:
+            shutil.rmtree(folder / f"{old:06d}")
+        sweep(run, _listed(folder))
     return target
+
+
+def clear_stages(run: Path) -> None:
+    """Take away what a process left that was killed while it saved."""
+    for left in (run / "checkpoints").glob(".stage-*"):
+        shutil.rmtree(left)
 
 
 def newest_checkpoint(run: Path) -> Checkpoint:
@@ -168,82 +166,94 @@ def whole_checkpoints(run: Path) -> Iterator[Checkpoint]:
         BadInput: there is no run folder.
     """
     folder = run / "checkpoints"
-    if not folder.is_dir():
-        got = str(run) if run.exists() else f"{run}, which does not exist"
-        raise BadInput("run", "a run folder with checkpoints", got, _runs_below(run))
-    for number in sorted(_generations(folder), reverse=True):
+    try:
+        numbers = sorted(_generations(folder), reverse=True)
+    except OSError as error:
+        got = f"{run} ({error.strerror})" if os.path.exists(run) else f"{run}, which does not exist"
+        raise BadInput("run", "a run folder with checkpoints", got, _runs_below(run)) from error
+    for number in numbers:
         path = folder / f"{number:06d}"
-        fault = _fault(path)
-        if fault is None:
-            yield Checkpoint(path, json.loads((path / "state.json").read_text()))
+        try:
+            checkpoint = Checkpoint(path, _state(path))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            warnings.warn(f"{path}: {error}; falling back to the generation before", stacklevel=3)
         else:
-            warnings.warn(f"{path}: {fault}; falling back to the generation before", stacklevel=3)
+            yield checkpoint
+
+
+def _state(path: Path) -> dict[str, Any]:
+    """The contents of state.json of a generation whose files are all as they were saved.
+
+    Raises:
+        OSError, ValueError, KeyError, TypeError: they are not.
+    """
+    for name, (size, digest) in _manifest(path).items():
+        # The size first: what is not as large as it should be is not read.
+        if not matches(path / name, size, digest, MOST_BYTES):
+            raise ValueError(f"{name} is damaged")
+    state = parsed(read_plain(path / "state.json", MOST_JSON_BYTES))
+    if not isinstance(state, dict) or set(state) != {"schema", "progress", "replay", "policy"}:
+        raise ValueError("its state is none")
+    return state
+
+
+def _manifest(path: Path) -> dict[str, tuple[int, str]]:
+    """Size and SHA-256 of each file of a generation, as its manifest says.
+
+    Raises:
+        OSError, ValueError, KeyError, TypeError: it is not as it was written.
+    """
+    manifest = parsed(read_plain(path / "manifest.json", MOST_MANIFEST_BYTES))
+    schema, files = manifest["schema"], dict(manifest["files"])
+    plain = type(schema) is int and all([*map(type, pair)] == [int, str] for pair in files.values())
+    if not plain or manifest["sha256"] != _digest_of({"schema": schema, "files": files}):
+        raise ValueError("its manifest is damaged")
+    if schema != SCHEMA:
+        raise ValueError(f"it has schema {schema}, this version reads {SCHEMA}")
+    if set(files) != FILES:
+        raise ValueError("its manifest is damaged")
+    return files
+
+
+def _write_all(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files and their manifest into a new folder; all of it is on disk when this returns."""
+    folder.mkdir()
+    digests = {}
+    for name, contents in files.items():
+        if len(contents) > MOST_BYTES:
+            raise BadInput(
+                name, f"at most {MOST_BYTES:,} bytes", f"{len(contents):,}", "Use smaller networks."
+            )
+        digests[name] = len(contents), sha256(contents)
+        _write(folder / name, contents)
+    body = {"schema": SCHEMA, "files": digests}
+    manifest = json.dumps(body | {"sha256": _digest_of(body)}, indent=1)
+    _write(folder / "manifest.json", manifest.encode())
+    sync(folder)
+
+
+def _write(path: Path, contents: bytes) -> None:
+    path.write_bytes(contents)
+    sync(path)
 
 
 def _listed(folder: Path) -> Iterator[Segment]:
     """Segments that any generation lists, whole or not."""
     for number in _generations(folder):
         try:
-            yield from parsed_segments(
-                json.loads((folder / f"{number:06d}" / "state.json").read_text())["replay"]
-            )
-        except (OSError, ValueError, KeyError, TypeError, BadInput):  # damaged: it lists nothing
+            contents = read_plain(folder / f"{number:06d}" / "state.json", MOST_JSON_BYTES)
+            yield from parsed_segments(parsed(contents)["replay"])
+        except (OSError, ValueError, KeyError, TypeError):  # damaged: it lists nothing
             continue
 
 
-def _policy_arrays(policy: Policy) -> Arrays:
-    arrays: Arrays = {
-        "mean": policy.mean,
-        "std": policy.std,
-        "action_low": policy.action_low,
-        "action_high": policy.action_high,
-    }
-    for i, (weight, bias) in enumerate(zip(policy.weights, policy.biases, strict=True)):
-        arrays |= {f"weight.{i}": np.ascontiguousarray(weight), f"bias.{i}": bias}
-    return arrays
-
-
-def _fault(path: Path) -> str | None:
-    """What is wrong with a generation, or None."""
-    try:
-        if (path / "manifest.json").stat().st_size > MOST_MANIFEST_BYTES:
-            return "its manifest is damaged"
-        manifest = json.loads((path / "manifest.json").read_text())
-        body = {"schema": manifest["schema"], "files": manifest["files"]}
-        if manifest["sha256"] != _digest_of(body):
-            return "its manifest is damaged"
-        if manifest["schema"] != SCHEMA:
-            return f"it has schema {manifest['schema']}, this version reads {SCHEMA}"
-        if set(manifest["files"]) != FILES:
-            return "its manifest is damaged"
-        for name, (size, digest) in manifest["files"].items():
-            if (path / name).stat().st_size != size or _digest(path / name)[1] != digest:
-                return f"{name} is damaged"
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return f"{type(error).__name__}: {error}"
-    return None
-
-
-def _finite(path: Path) -> Arrays:
-    arrays: Arrays = load_file(path)
-    for name, value in arrays.items():
-        if not np.isfinite(value).all():
-            raise BadInput(f"{path} {name}", "finite numbers", "NaN or infinity", "Use another checkpoint.")
-    return arrays
-
-
 def _generations(folder: Path) -> list[int]:
-    return [int(path.name) for path in folder.iterdir() if path.name.isdigit()]
+    return [int(path.name) for path in folder.iterdir() if GENERATION.fullmatch(path.name)]
 
 
 def _runs_below(run: Path) -> str:
     below = sorted(path.parent for path in run.glob("*/checkpoints"))[:10]
     return f"Did you mean {' or '.join(str(path) for path in below)}?" if below else ""
-
-
-def _digest(path: Path) -> tuple[int, str]:
-    data = path.read_bytes()
-    return len(data), sha256(data)
 
 
 def _digest_of(body: dict[str, Any]) -> str:

@@ -35,7 +35,7 @@ class DDPG:
         self.normaliser = normaliser
         self.value_bounds = spec.value_bounds(config.gamma)
         self._spec = spec
-        self._input = NormalisedInput(normaliser, device)
+        self.inputs = NormalisedInput(normaliser, device)
         self.actor = Ensemble(1, [inputs, *config.hidden, spec.action_size], generator).to(device)
         self.critic = Ensemble(
             config.n_critics,
@@ -49,7 +49,7 @@ class DDPG:
 
     def update(self, batch: Batch, *, actor_learns: bool = True, pull: Pull | None = None) -> Info:
         """One step of critic, actor and targets (Lillicrap 2016, algorithm 1)."""
-        x, next_x = self._input.both_ends(batch).chunk(2)  # (n, inputs) each
+        x, next_x = self.inputs.both_ends(batch).chunk(2)  # (n, inputs) each
         info = self.update_critic(x, next_x, batch)
         if actor_learns:
             info |= self.update_actor(x, pull)
@@ -87,11 +87,11 @@ class DDPG:
         return {"actor_loss": loss.detach(), "action_square": square.detach()}
 
     def refresh(self) -> None:
-        self._input.refresh()
+        self.inputs.refresh()
 
     def policy(self) -> Policy:
         exploration = Exploration(self.config.noise_std, self.config.random_share)
-        return policy_of(self.actor, self._spec, self.normaliser, "deterministic", exploration)
+        return policy_of(self.actor, self._spec, self.inputs, "deterministic", exploration)
 
     def modules(self) -> dict[str, nn.Module]:
         return {

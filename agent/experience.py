@@ -9,7 +9,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from regoal.agent.config import TrainConfig
+from regoal.agent.machine import memory_bytes
 from regoal.agent.modes import faded
 from regoal.agent.replay_files import MOST_BYTES, Segment, read_segments, stored_bytes, write_segments
 from regoal.agent.run_folder import nearest_folder
@@ -18,6 +21,7 @@ from regoal.buffers.batch import Batch
 from regoal.buffers.episode import Episode
 from regoal.buffers.hindsight import HindsightBuffer, buffer_bytes
 from regoal.buffers.mixed import MixedReplay
+from regoal.buffers.trace import Trace
 from regoal.envs.goal_spec import GoalSpec
 from regoal.errors import BadInput
 
@@ -32,6 +36,7 @@ class Experience:
 
     Attributes:
         own: the buffer of the run's own episodes.
+        buffers: `own` and, if any of it is drawn from, that of the `source`'s episodes.
         segments: files in the run's folder that hold those of them that are written.
 
     Raises:
@@ -43,12 +48,12 @@ class Experience:
         # A run never holds more than it collects.
         most = config.steps + config.block_episodes * spec.max_episode_steps
         self.own = self._buffer(most, Stream.REPLAY)
-        self._buffers = {"own": self.own}
+        self.buffers = {"own": self.own}
         self._mixing = generator(config.seed, Stream.MIXING)
         self._mixed: MixedReplay | None = None
         if source:
-            self._buffers["source"] = self._source(source)
-            self._mixed = MixedReplay(self.own, self._buffers["source"], self._mixing)
+            self.buffers["source"] = self._source(source)
+            self._mixed = MixedReplay(self.own, self.buffers["source"], self._mixing)
         self._unwritten: list[Episode] = []
         self._unwritten_bytes = 0
         self.segments: list[Segment] = []
@@ -72,14 +77,33 @@ class Experience:
             batch_size: transitions.
             env_steps: how far the run is; shares may fall with it.
         """
-        config = self._config
-        informative = faded(config.informative_share, env_steps, config.informative_share_steps)
-        for buffer in self._buffers.values():
-            buffer.informative_share = informative
+        source_share = self._shares(env_steps)
         if self._mixed is None:
             return self.own.sample(batch_size, reuse=True)
-        share = faded(config.source_share, env_steps, config.source_share_steps)
-        return self._mixed.sample(batch_size, share, reuse=True)
+        return self._mixed.sample(batch_size, source_share, reuse=True)
+
+    def sample_traced(
+        self, batch_size: int, env_steps: int, rng: np.random.Generator | None = None
+    ) -> tuple[Batch, Trace]:
+        """A batch such as `sample` gives, and where each row came from.
+
+        Args:
+            batch_size: transitions.
+            env_steps: how far the run is.
+            rng: to draw from, so that what `sample` draws next stays the same.
+        """
+        source_share = self._shares(env_steps)
+        if self._mixed is None:
+            return self.own.sample_traced(batch_size, rng)
+        return self._mixed.sample_traced(batch_size, source_share, rng)
+
+    def _shares(self, env_steps: int) -> float:
+        """Set the informative share of the buffers; returns the share of source rows."""
+        config = self._config
+        informative = faded(config.informative_share, env_steps, config.informative_share_steps)
+        for buffer in self.buffers.values():
+            buffer.informative_share = informative
+        return faded(config.source_share, env_steps, config.source_share_steps)
 
     def write(self) -> None:
         """Put what is new into the run's folder; forget files of which nothing is held any more."""
@@ -93,7 +117,7 @@ class Experience:
 
     def state(self) -> dict[str, Any]:
         """All but the episodes, for JSON."""
-        buffers = {name: buffer.state() for name, buffer in self._buffers.items()}
+        buffers = {name: buffer.state() for name, buffer in self.buffers.items()}
         return {"buffers": buffers, "mixing": self._mixing.bit_generator.state}
 
     def restore(self, state: Mapping[str, Any], segments: Sequence[Segment]) -> None:
@@ -109,9 +133,9 @@ class Experience:
         try:
             own, self._mixing.bit_generator.state = state["buffers"]["own"], state["mixing"]
             left = sum(segment.episodes for segment in segments) - int(own["n_episodes"])
-            if "source" in self._buffers:
-                self._buffers["source"].go_on(state["buffers"]["source"])
-        except (KeyError, TypeError, ValueError) as error:
+            if "source" in self.buffers:
+                self.buffers["source"].go_on(state["buffers"]["source"])
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise BadInput("replay state", "what `state` gave", f"{type(error).__name__}: {error}") from error
         episodes = read_segments(Path(self._config.out), segments)
         self.own.restore(own, islice(episodes, max(left, 0), None))
@@ -141,12 +165,25 @@ class Experience:
 
     def _buffer(self, most: int, stream: Stream) -> HindsightBuffer:
         config, longest = self._config, self._spec.max_episode_steps
+        capacity = max(min(config.capacity, most), longest)
+        if not config.buffer_on_disk:
+            self._require_memory(capacity)
         return HindsightBuffer(
             self._spec,
-            max(min(config.capacity, most), longest),
+            capacity,
             strategy=config.relabel,
             n_sampled_goal=config.n_sampled_goal,
             seed=generator(config.seed, stream),
             disk=nearest_folder(Path(config.out)) if config.buffer_on_disk else None,
             informative_share=config.informative_share,
         )
+
+    def _require_memory(self, capacity: int) -> None:
+        needed, there = buffer_bytes(self._spec, capacity), memory_bytes()
+        if needed > there:
+            raise BadInput(
+                "capacity",
+                f"a replay buffer that fits into the machine's memory, {there / 1e9:,.0f} GB",
+                f"{needed / 1e9:,.0f} GB for {capacity:,} transitions",
+                "Lower --set capacity=..., or keep it on disk: --buffer-on-disk.",
+            )

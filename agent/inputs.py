@@ -12,6 +12,7 @@ class NormalisedInput:
 
     def __init__(self, normaliser: Normaliser, device: str = "cpu") -> None:
         self._normaliser, self._device = normaliser, device
+        self.clip = normaliser.clip
         self.refresh()
 
     def refresh(self) -> None:
@@ -40,4 +41,4 @@ class NormalisedInput:
         return self._normalised(x.view(2 * n, -1))
 
     def _normalised(self, x: Tensor) -> Tensor:
-        return x.sub_(self._mean).div_(self._std).clamp_(-self._normaliser.clip, self._normaliser.clip)
+        return x.sub_(self._mean).div_(self._std).clamp_(-self.clip, self.clip)

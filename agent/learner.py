@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from regoal.agent.anchor import Pull
+from regoal.agent.array_file import require_alike
 from regoal.agent.config import AgentConfig, DDPGConfig, SACConfig
+from regoal.agent.inputs import NormalisedInput
 from regoal.agent.networks import Ensemble
 from regoal.agent.normaliser import Normaliser
 from regoal.agent.optimisation import Adam
@@ -26,10 +28,11 @@ class Learner(Protocol):
     """An agent: its update, the policy it acts with, and its state."""
 
     normaliser: Normaliser
+    inputs: NormalisedInput
     actor: Ensemble
 
     def refresh(self) -> None:
-        """Take over the normaliser's statistics; called when rows were added to it."""
+        """Take over the normaliser's statistics, for updates and for policies."""
         ...
 
     def update(self, batch: Batch, *, actor_learns: bool = True, pull: Pull | None = None) -> Info:
@@ -74,15 +77,16 @@ def make_learner(
 
 
 def policy_of(
-    actor: Ensemble, spec: GoalSpec, normaliser: Normaliser, head: Any, exploration: Exploration
+    actor: Ensemble, spec: GoalSpec, inputs: NormalisedInput, head: Any, exploration: Exploration
 ) -> Policy:
-    """A numpy copy of an actor."""
+    """A numpy copy of an actor and of the statistics that its inputs are normalised with."""
+    mean, std = inputs.statistics()
     return Policy(
         weights=tuple(weight[0].t().cpu().numpy().copy(order="C") for weight, _ in actor.layers()),
         biases=tuple(bias[0, 0].cpu().numpy().copy() for _, bias in actor.layers()),
-        mean=normaliser.mean,
-        std=normaliser.std,
-        clip=normaliser.clip,
+        mean=mean.cpu().numpy().copy(),
+        std=std.cpu().numpy().copy(),
+        clip=inputs.clip,
         head=head,
         exploration=exploration,
         observation_size=spec.observation_size,
@@ -126,6 +130,10 @@ def load_state(learner: Learner, arrays: Arrays, leave_out: Collection[str] = ()
 
 
 def _load(learner: Learner, arrays: Arrays, leave_out: Collection[str]) -> None:
+    left_out = tuple(f"{name}." for name in leave_out)
+    require_alike(
+        arrays, {name: value for name, value in state_of(learner).items() if not name.startswith(left_out)}
+    )
     prefix = "normaliser."
     learner.normaliser.load_state(
         {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}

@@ -18,6 +18,7 @@ from regoal.agent.anchor import Anchor
 from regoal.agent.checkpoints import save_checkpoint
 from regoal.agent.clock import N_CLOCKS, Clock, timed
 from regoal.agent.config import TrainConfig
+from regoal.agent.diagnosis import LOOK_EVERY, Diagnosis
 from regoal.agent.experience import Experience
 from regoal.agent.faults import FaultCount
 from regoal.agent.interrupts import EvaluationLeft, Stopped, StopRequest
@@ -87,17 +88,14 @@ class Training:
         self.learner = make_learner(config.agent, spec, self.normaliser, config.seed, self.device)
         self.anchor: Anchor | None = None
         self.experience = Experience(config, spec, source)
+        self._diagnosis = Diagnosis(config, spec, self.experience, self.learner)
         self.state = RunState()
         self.acting = self.evaluated = self.learner.policy()
         self.clocks = np.zeros(N_CLOCKS) if config.profile else None
 
     def start_from_source(self) -> None:
-        """Take over what the mode takes from the source.
-
-        Raises:
-            BadInput: it does not fit.
-        """
-        load_source(self.learner, self.spec, self.config)
+        """Take over what the mode takes from the source, which fits."""
+        load_source(self.learner, self.config)
         if self.config.anchor:
             self.anchor = Anchor(self.learner.actor, self.normaliser, self.spec.action_size, self.device)
         self.acting = self.learner.policy()
@@ -176,6 +174,8 @@ class Training:
             if not (ended or stop.requested):
                 rollouts.collect(self.acting, self._next_block())
             self._update(rollouts)
+            if self._passed(LOOK_EVERY, before):
+                self._diagnosis.look(state.env_steps, state.gradient_steps)
             if ended or self._passed(config.eval_interval, before):
                 self._evaluate(rollouts, stop)
             elif rollouts.evaluated:
@@ -205,7 +205,9 @@ class Training:
             state.note("rollout_length", float(len(episode)))
             self.normaliser.update(episode.observation, self._goals_fed(episode))
             self._progress.advance(len(episode))
-        self.learner.refresh()
+        # Until it learns the policy stays as it is: other statistics would make another one of it.
+        if state.env_steps > self.config.learning_starts:
+            self.learner.refresh()
 
     def _goals_fed(self, episode: Episode) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
         """Goals as the networks will see them: the real one and, with hindsight, those achieved."""
@@ -310,16 +312,19 @@ class Training:
         keep = self.config.keep_replay or not finished
         with timed(self.clocks, Clock.SAVING), writing(self.path):
             state.log_bytes = self._log.sizes()
+            complete = False
             try:
                 self.experience.write()
+                complete = True
             finally:  # weights are saved even where episodes cannot be
                 save_checkpoint(
                     self.path,
                     self.learner.policy(),
                     state_of(self.learner),
-                    progress_of(self) | {"inside_block": inside_block},
+                    progress_of(self) | {"inside_block": inside_block, "finished": finished and complete},
                     snapshots=snapshots_of(self),
                     replay=self.experience.segments if keep else (),
+                    complete=complete,
                 )
         if not keep:
             sweep(self.path, ())

@@ -53,7 +53,13 @@ class RunningStatistics:
         }
 
     def load_state(self, prefix: str, arrays: dict[str, Array]) -> None:
-        """Take over arrays of a checkpoint."""
+        """Take over arrays of a checkpoint.
+
+        Raises:
+            ValueError: nothing can have such statistics.
+        """
+        if arrays[f"{prefix}.count"][0] < 0 or (arrays[f"{prefix}.sum_of_squares"] < 0).any():
+            raise ValueError(f"{prefix} statistics below 0")
         self.count = int(arrays[f"{prefix}.count"][0])
         self.mean = arrays[f"{prefix}.mean"].astype(np.float64)
         self.sum_of_squares = arrays[f"{prefix}.sum_of_squares"].astype(np.float64)

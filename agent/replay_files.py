@@ -10,24 +10,28 @@ Loading runs no code.
 
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from safetensors import safe_open
-from safetensors.numpy import save
 
-from regoal.agent.durable import sha256, sync
+from regoal.agent import array_file
+from regoal.agent.array_file import Arrays, read_arrays, to_bytes
+from regoal.agent.durable import matches, parsed, sha256, sync
 from regoal.buffers.episode import Episode
 from regoal.errors import BadInput
 
 FOLDER = "replay"
 DOMAINS = "domains"  # where each episode was played: env id and shift
 MOST_BYTES = 63 << 20  # of the contents of a segment, which stays below 64 MB with its header
-Arrays = dict[str, NDArray[Any]]
+NAME = re.compile(r"[0-9]{8,}-[0-9a-f]{16}\.safetensors")
+# Arrays of numbers for every step (T), every state (T + 1) or every episode.
+STEPS = {"action": np.float32, "reward": np.float32, "success": np.bool_}
+STATES = {"observation": np.float32, "achieved_goal": np.float32}
+EPISODES = {"length": np.int64, "index": np.int64, "terminated": np.bool_, "desired_goal": np.float32}
 
 
 @dataclass(frozen=True)
@@ -73,18 +77,21 @@ def read_segments(run: Path, segments: Sequence[Segment]) -> Iterator[Episode]:
         fault = segments_fault(run, [segment])
         if fault is not None:
             raise BadInput(f"{run} replay", "the files that were saved", fault, "Copy the run again, whole.")
-        yield from _read(run / FOLDER / segment.name)
+        yield from _read(run / FOLDER / segment.name, segment)
 
 
 def segments_fault(run: Path, segments: Iterable[Segment]) -> str | None:
     """What is wrong with the first segment that is not as it was saved, or None."""
     for segment in segments:
         path = run / FOLDER / segment.name
-        if Path(segment.name).name != segment.name or not path.is_file():
+        if not NAME.fullmatch(segment.name) or not os.path.lexists(path):
             return f"no file {segment.name}"
-        # The size first: what is not as large as it should be is not read into memory.
-        if path.stat().st_size != segment.size or sha256(path.read_bytes()) != segment.sha256:
-            return f"{segment.name} is damaged"
+        try:
+            # The size first: what is not as large as it should be is not read.
+            if not matches(path, segment.size, segment.sha256, array_file.MOST_BYTES):
+                return f"{segment.name} is damaged"
+        except OSError as error:
+            return str(error)
     return None
 
 
@@ -99,9 +106,12 @@ def parsed_segments(values: Any) -> list[Segment]:
         for one in segments:
             kinds = {"name": str, "size": int, "sha256": str, "episodes": int, "transitions": int}
             if any(type(getattr(one, name)) is not kind for name, kind in kinds.items()):
-                raise TypeError(f"{one}")
-    except TypeError as error:
-        raise BadInput("replay", "a list of segments", str(error), "The checkpoint is damaged.") from error
+                raise ValueError(f"{one}")
+            if not NAME.fullmatch(one.name) or not 0 < one.episodes <= one.transitions <= one.size:
+                raise ValueError(f"{one}")
+    except (TypeError, ValueError) as error:
+        got = str(error)[:200]
+        raise BadInput("replay", "a list of segments", got, "The checkpoint is damaged.") from error
     return segments
 
 
@@ -110,9 +120,9 @@ def sweep(run: Path, kept: Iterable[Segment]) -> None:
     names = {segment.name for segment in kept}
     folder = run / FOLDER
     for path in folder.iterdir() if folder.is_dir() else ():
-        if path.name not in names:
+        if path.name not in names and not path.is_dir():
             path.unlink()
-    if not names and folder.is_dir():
+    if not names and folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()
 
 
@@ -149,20 +159,28 @@ def _write(folder: Path, episodes: Sequence[Episode]) -> Segment:
         arrays[name] = np.concatenate([getattr(one, name) for one in episodes]).astype(np.float32)
     arrays["success"] = np.concatenate([one.success for one in episodes])
     # One text: several would stand in the file in an order of chance.
-    contents = save(arrays, {DOMAINS: json.dumps([(one.env, one.shift) for one in episodes])})
+    contents = to_bytes(arrays, {DOMAINS: json.dumps([(one.env, one.shift) for one in episodes])})
     digest = sha256(contents)
     name = f"{episodes[0].index:08d}-{digest[:16]}.safetensors"
     stage = folder / f".stage-{os.getpid()}"
-    stage.write_bytes(contents)
-    sync(stage)
-    stage.rename(folder / name)
+    try:
+        stage.write_bytes(contents)
+        sync(stage)
+        stage.rename(folder / name)
+    except BaseException:
+        stage.unlink(missing_ok=True)  # a full disk needs the room
+        raise
     return Segment(name, len(contents), digest, len(episodes), int(arrays["length"].sum()))
 
 
-def _read(path: Path) -> Iterator[Episode]:
-    with safe_open(path, framework="numpy") as file:
-        arrays: Arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        domains = json.loads(file.metadata()[DOMAINS])
+def _read(path: Path, segment: Segment) -> Iterator[Episode]:
+    arrays, metadata = read_arrays(path)
+    try:
+        domains = parsed(metadata[DOMAINS].encode())
+        _check(arrays, domains, segment)
+    except (KeyError, TypeError, ValueError) as error:
+        got = f"{type(error).__name__}: {str(error)[:200]}"
+        raise BadInput(str(path), "whole episodes", got, array_file.DAMAGED) from error
     step = state = 0
     for i, length in enumerate(arrays["length"].tolist()):
         steps, states = slice(step, step + length), slice(state, state + length + 1)
@@ -179,3 +197,26 @@ def _read(path: Path) -> Iterator[Episode]:
             env=domains[i][0],
             shift=domains[i][1],
         )
+
+
+def _check(arrays: Arrays, domains: Any, segment: Segment) -> None:
+    """That arrays are those of the episodes that a checkpoint tells of.
+
+    Raises:
+        KeyError, TypeError, ValueError: they are not.
+    """
+    length = arrays["length"]
+    rows = {**dict.fromkeys(STEPS, segment.transitions), **dict.fromkeys(EPISODES, segment.episodes)}
+    rows |= dict.fromkeys(STATES, segment.transitions + segment.episodes)
+    dtypes = STEPS | STATES | EPISODES
+    if set(arrays) != set(rows):
+        raise ValueError(f"arrays {sorted(arrays)}")
+    for name, array in arrays.items():
+        flat = name not in ("observation", "achieved_goal", "desired_goal", "action")
+        if array.dtype != dtypes[name] or array.ndim != (1 if flat else 2) or len(array) != rows[name]:
+            raise ValueError(f"{name} of {array.dtype} and shape {array.shape}")
+    if (length < 1).any() or (length > segment.transitions).any() or length.sum() != segment.transitions:
+        raise ValueError(f"{int(length.sum())} steps instead of {segment.transitions}")
+    texts = [[type(one) for one in pair] == [str, str] for pair in domains]
+    if len(texts) != segment.episodes or not all(texts):
+        raise ValueError("no env and shift for every episode")

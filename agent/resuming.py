@@ -6,7 +6,6 @@ which was fixed before the last updates, and that of an evaluation without a res
 
 import shlex
 import sys
-import tomllib
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +16,14 @@ import tomli_w
 import torch
 
 from regoal.agent.anchor import Anchor
-from regoal.agent.checkpoints import Arrays, Checkpoint, whole_checkpoints
+from regoal.agent.array_file import Arrays, require_alike
+from regoal.agent.checkpoints import Checkpoint, whole_checkpoints
 from regoal.agent.config import TrainConfig
 from regoal.agent.learner import load_state
+from regoal.agent.metrics import columns_of
 from regoal.agent.policy import Policy
-from regoal.agent.replay_files import segments_fault
-from regoal.agent.run_folder import read_config, rewrite_config, versions
+from regoal.agent.replay_files import segments_fault, sweep
+from regoal.agent.run_folder import read_config, rewrite_config, versions, versions_told, writing
 from regoal.agent.run_state import RunState
 from regoal.agent.trust import require_trusted
 from regoal.agent.validation import validated
@@ -58,31 +59,65 @@ def resumable(run: Path, config: TrainConfig) -> Checkpoint:
         BadInput: there is none, or nothing is left to do.
     """
     for checkpoint in whole_checkpoints(run):
-        state = RunState.from_json(checkpoint.state["progress"]["run"])
-        if state.env_steps >= config.steps and state.pending is None:
+        progress = _progress(checkpoint)
+        state = RunState.from_json(progress["run"])
+        if progress["finished"] and not checkpoint.segments:
+            sweep(run, ())  # in place of a process that was killed before it did
+        if progress["finished"] and state.env_steps >= config.steps:
             more = f"Give it more: --steps {2 * config.steps}, or fine-tune from it."
             raise BadInput(
                 "run", "one with steps left", f"{run}, which has all its {state.env_steps:,}", more
             )
-        if state.episodes and not checkpoint.segments:
+        if progress["finished"] and not checkpoint.segments:
             raise BadInput(
                 "run",
                 "a run that has kept its episodes",
                 f"{run}, which is finished and has not",
                 "Train with --keep-replay to go on later, or fine-tune from it.",
             )
+        held = progress["experience"]["buffers"]["own"]["n_episodes"]
         fault = segments_fault(run, checkpoint.segments)
+        if fault is None and held > sum(segment.episodes for segment in checkpoint.segments):
+            fault = "not all its episodes could be saved"
         if fault is None:
             return checkpoint
         warnings.warn(f"{checkpoint.path}: {fault}; falling back to the generation before", stacklevel=2)
     raise BadInput("run", "a checkpoint that is whole", f"none in {run}", "Train again, or copy it again.")
 
 
+def _progress(checkpoint: Checkpoint) -> dict[str, Any]:
+    """How far a run is, as far as the form of it goes.
+
+    Raises:
+        BadInput: it is something else.
+    """
+    progress = checkpoint.state["progress"]
+    try:
+        kinds = [type(progress[name]) for name in ("run", "experience", "source", "finished", "inside_block")]
+        held = progress["experience"]["buffers"]["own"]["n_episodes"]
+        if kinds != [dict, dict, list, bool, bool] or type(held) is not int or held < 0:
+            raise TypeError(f"{kinds}")
+    except (KeyError, TypeError) as error:
+        got = f"{type(error).__name__}: {error}"
+        raise BadInput(f"{checkpoint.path}", "how far a run is", got[:200], "Copy it again.") from error
+    return dict(progress)
+
+
+def _require_columns(state: RunState, config: TrainConfig) -> None:
+    """That what was noted for metrics.csv has a column there, and what every row has was noted.
+
+    Raises:
+        BadInput: it has none, or was not.
+    """
+    noted, columns = {*state.noted, *(state.pending or {})}, set(columns_of(config))
+    missing = set(state.counters()) - set(state.pending) if state.pending is not None else set()
+    for name in (noted - columns) | missing:
+        raise BadInput("checkpoint progress", "columns of metrics.csv", repr(name)[:200], "Copy it again.")
+
+
 def note_resumed(run: Path, config: TrainConfig, env_steps: int, *, inside_block: bool) -> None:
     """Write down that and how the run goes on, and say what keeps its numbers from being the same."""
-    with (run / "run.toml").open("rb") as file:
-        told = tomllib.load(file)
-    before, now = told.get("versions", {}), versions()
+    before, now = versions_told(run), versions()
     told_threads = read_config(run).threads
     if inside_block:
         say(f"{run}: its checkpoint was saved after an error, between two blocks: no longer bit-exact")
@@ -97,10 +132,11 @@ def note_resumed(run: Path, config: TrainConfig, env_steps: int, *, inside_block
         "command": shlex.join(sys.argv),
         "versions": now,
     }
-    with (run / "run.toml").open("a") as file:
-        file.write("\n" + tomli_w.dumps({"resumed": [entry]}, multiline_strings=False))
-    if read_config(run).steps != config.steps:
-        rewrite_config(run, config)
+    with writing(run):
+        with (run / "run.toml").open("a") as file:
+            file.write("\n" + tomli_w.dumps({"resumed": [entry]}, multiline_strings=False))
+        if read_config(run).steps != config.steps:
+            rewrite_config(run, config)
 
 
 def progress_of(training: "Training") -> dict[str, Any]:
@@ -114,7 +150,9 @@ def progress_of(training: "Training") -> dict[str, Any]:
 
 def snapshots_of(training: "Training") -> Arrays:
     """Arrays beside the learner's own."""
-    arrays = _named("acting", training.acting)
+    mean, std = training.learner.inputs.statistics()
+    arrays = {"inputs.mean": mean.cpu().numpy().copy(), "inputs.std": std.cpu().numpy().copy()}
+    arrays |= _named("acting", training.acting)
     if training.state.pending is not None:
         arrays |= _named("evaluated", training.evaluated)
     if training.anchor is not None:
@@ -136,15 +174,20 @@ def restore(training: "Training", checkpoint: Checkpoint) -> None:
     if training.state.episodes:
         training.normaliser.has_refitted()
     training.experience.restore(progress["experience"], checkpoint.segments)
+    _require_columns(training.state, training.config)
     template = training.learner.policy()
     try:
-        training.acting = _policy("acting", template, arrays)
-        if training.state.pending is not None:
-            training.evaluated = _policy("evaluated", template, arrays)
         if training.config.anchor:
             training.anchor = Anchor(
                 training.learner.actor, training.normaliser, training.spec.action_size, training.device
             )
+        require_alike(arrays, snapshots_of(training))
+        mean, std = (torch.from_numpy(arrays[f"inputs.{name}"].copy()) for name in ("mean", "std"))
+        training.learner.inputs.set_statistics(mean, std)
+        training.acting = _policy("acting", template, arrays)
+        if training.state.pending is not None:
+            training.evaluated = _policy("evaluated", template, arrays)
+        if training.anchor is not None:
             training.anchor.load_state(_below("anchor", arrays))
         for name, generator in training.learner.generators().items():
             generator.set_state(torch.from_numpy(arrays[f"generator.{name}"].copy()))
@@ -167,11 +210,7 @@ def _named(name: str, policy: Policy) -> Arrays:
 
 
 def _policy(name: str, template: Policy, arrays: Arrays) -> Policy:
-    found = [arrays[f"{name}.{i}"] for i in range(len(template.arrays))]
-    for array, expected in zip(found, template.arrays, strict=True):
-        if array.shape != expected.shape or array.dtype != expected.dtype:
-            raise ValueError(f"{name} has an array of shape {array.shape}, expected {expected.shape}")
-    return template.with_arrays(found)
+    return template.with_arrays([arrays[f"{name}.{i}"] for i in range(len(template.arrays))])
 
 
 def _below(name: str, arrays: Arrays) -> Arrays:

@@ -5,6 +5,7 @@ come back in the order of their indices, so what is learned does not depend on w
 own process plays what no worker has taken whenever it has nothing better to do.
 """
 
+import contextlib
 import select
 import sys
 from collections import Counter, deque
@@ -84,7 +85,6 @@ class Rollouts:
             layout = BlockLayout(
                 workers, block_episodes, sum(array.size for array in policy.arrays), slot_bytes(spec)
             )
-            self._shared = SharedBlock(layout)
             nothing = np.zeros(0, np.float32)
             self._assignment = Assignment(
                 number=0,
@@ -95,8 +95,14 @@ class Rollouts:
                 layout=layout,
                 profiled=clocks is not None,
             )
-            for number in range(workers):
-                self._workers.append(self._started(number))
+            try:
+                with self._within_limits():
+                    self._shared = SharedBlock(layout)
+                for number in range(workers):
+                    self._workers.append(self._started(number))
+            except BaseException as error:
+                self.__exit__(type(error), error, None)
+                raise
 
     def __enter__(self) -> "Rollouts":
         return self
@@ -281,4 +287,18 @@ class Rollouts:
 
     def _started(self, number: int) -> WorkerProcess:
         assert self._shared is not None
-        return WorkerProcess(replace(self._assignment, number=number), self._shared)
+        with self._within_limits():
+            return WorkerProcess(replace(self._assignment, number=number), self._shared)
+
+    @contextlib.contextmanager
+    def _within_limits(self) -> Iterator[None]:
+        """Around what the system may refuse: another process, another file."""
+        try:
+            yield
+        except OSError as error:
+            raise WorkerFault(
+                f"{self._spec.recipe.env_id} workers",
+                "processes that can be started",
+                str(error),
+                "Use fewer --workers, or raise the limits (ulimit -n, ulimit -u).",
+            ) from error

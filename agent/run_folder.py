@@ -16,14 +16,16 @@ from typing import Any, TextIO
 import tomli_w
 
 from regoal.agent.config import TrainConfig
-from regoal.agent.durable import sync
+from regoal.agent.durable import read_plain, remedy, sync
 from regoal.agent.run_lock import LOCK
 from regoal.agent.settings import from_toml, to_toml
 from regoal.buffers.episode import Episode
 from regoal.errors import BadInput, SaveFault
 
+MOST_CONFIG_BYTES = 1 << 20
 PACKAGES = ("regoal", "torch", "numpy", "mujoco", "gymnasium", "gymnasium-robotics")
 
+EPISODE_COLUMNS = ("episode", "env_steps", "length", "return", "success", "success_any", "shift")
 # metrics.csv column -> TensorBoard tag; the tags are those of Stable-Baselines3, so that curves overlay.
 TAGS = {
     "success": "eval/success_rate",
@@ -99,12 +101,14 @@ def writing(run: Path) -> Iterator[None]:
             str(run),
             "a folder that can be written to",
             str(error),
-            f"What was saved stays: free space, or make it writable, and `regoal resume {run}`.",
+            f"What was saved stays: {remedy(error)}, and `regoal resume {run}`.",
         ) from error
 
 
 def rewrite_config(run: Path, config: TrainConfig) -> None:
     """Put other settings in place of a run's, at once and for good."""
+    for left in run.glob(".config-*.toml"):  # of a process that was killed while it wrote
+        left.unlink()
     stage = run / f".config-{os.getpid()}.toml"
     stage.write_text(tomli_w.dumps(to_toml(config)))
     sync(stage)
@@ -125,14 +129,14 @@ def read_config(run: str | os.PathLike[str]) -> TrainConfig:
     """
     path = Path(run) / "config.toml"
     try:
-        values = tomllib.loads(path.read_text())
+        values = tomllib.loads(read_plain(path, MOST_CONFIG_BYTES).decode())
     except FileNotFoundError as error:
         below = sorted(str(found.parent) for found in Path(run).glob("*/config.toml"))[:10]
         hint = f"Did you mean {' or '.join(below)}?" if below else "It is the --out of `regoal train`."
         got = str(run) if Path(run).exists() else f"{run}, which does not exist"
         raise BadInput("run", "a run folder", got, hint) from error
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise BadInput(str(path), "a readable TOML file", str(error)) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadInput(str(path), "a readable TOML file", str(error)[:200]) from error
     return from_toml(values)
 
 
@@ -145,6 +149,15 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[name] = "not installed"
     return found
+
+
+def versions_told(run: Path) -> dict[str, str]:
+    """Versions that a run was begun with, as its run.toml tells; none where it cannot be read."""
+    try:
+        told = tomllib.loads(read_plain(run / "run.toml", MOST_CONFIG_BYTES).decode())["versions"]
+        return {str(name): str(one) for name, one in told.items()}
+    except (OSError, ValueError, RecursionError, KeyError, AttributeError):
+        return {}
 
 
 class RunLog:
@@ -170,14 +183,13 @@ class RunLog:
             self._files = {
                 name: _opened(path / name, sizes.get(name, 0)) for name in ("metrics.csv", "episodes.csv")
             }
+            self._events = SummaryWriter(str(path), purge_step=env_steps + 1 if sizes else None)
         self._metrics = csv.DictWriter(self._files["metrics.csv"], columns, lineterminator="\n")
         self._episodes = csv.writer(self._files["episodes.csv"], lineterminator="\n")
-        if not sizes:
+        if self._is_empty("metrics.csv"):
             self._metrics.writeheader()
-            self._episodes.writerow(
-                ["episode", "env_steps", "length", "return", "success", "success_any", "shift"]
-            )
-        self._events = SummaryWriter(str(path), purge_step=env_steps + 1 if sizes else None)
+        if self._is_empty("episodes.csv"):
+            self._episodes.writerow(EPISODE_COLUMNS)
 
     def sizes(self) -> dict[str, int]:
         """Bytes of each file, all of them on disk."""
@@ -224,13 +236,19 @@ class RunLog:
                     self._events.add_scalar(tag, row[key], row["env_steps"])
             self._events.flush()
 
+    def _is_empty(self, name: str) -> bool:
+        return os.fstat(self._files[name].fileno()).st_size == 0
+
 
 def _opened(path: Path, size: int) -> TextIO:
-    """A file to append to after its first `size` bytes, the others cut off."""
+    """A file to append to after its first `size` bytes, the others cut off.
+
+    Where fewer are left, what is appended begins behind its last whole line.
+    """
     file = path.open("a", newline="")
     there = os.fstat(file.fileno()).st_size
     if there < size:
         warnings.warn(f"{path}: {size - there} bytes are missing, and the rows in them", stacklevel=3)
-    else:
-        file.truncate(size)
+        size = path.read_bytes().rfind(b"\n") + 1
+    file.truncate(size)
     return file

@@ -1,14 +1,19 @@
-"""One process a run folder: a second one that wants to write there is refused."""
+"""One process a run folder, and nothing in it that leads elsewhere: what else wants to write is refused."""
 
+import contextlib
 import fcntl
 import os
 import socket
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
+from regoal.agent.durable import remedy
 from regoal.errors import BadInput
 
 LOCK = ".lock"  # a file in the run folder
+WRITTEN = (LOCK, "config.toml", "run.toml", "metrics.csv", "episodes.csv", "checkpoints", "replay")
 
 
 class RunLock:
@@ -21,7 +26,8 @@ class RunLock:
         run: the folder, which must exist.
 
     Raises:
-        BadInput: on entering, where another process has it.
+        BadInput: on entering, where another process has it, nothing can be written, or something in the
+            folder is a link: what is written to it, or swept away below it, would be elsewhere.
     """
 
     def __init__(self, run: Path) -> None:
@@ -29,23 +35,40 @@ class RunLock:
         self._path = run / LOCK
 
     def __enter__(self) -> "RunLock":
-        descriptor = self._locked()
-        while not self._is_in_place(descriptor):  # whoever had it took the file away in the meantime
-            os.close(descriptor)
-            descriptor = self._locked()
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
-        self._descriptor = descriptor
+        try:
+            self._descriptor = self._taken()
+        except OSError as error:
+            got, fix = f"{self._run} ({error})", f"{remedy(error)}.".capitalize()
+            raise BadInput("run", "a folder that can be written to", got, fix) from error
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._path.unlink(missing_ok=True)
-        os.close(self._descriptor)
+        self._release(self._descriptor)
+
+    def _release(self, descriptor: int) -> None:
+        with contextlib.suppress(OSError):  # a file without a lock does no harm
+            self._path.unlink()
+        os.close(descriptor)
+
+    def _taken(self) -> int:
+        descriptor = self._locked()
+        while not self._is_in_place(descriptor):  # whoever had it took the file away in the meantime
+            os.close(descriptor)
+            descriptor = self._locked()
+        try:
+            self._require_own()
+            with contextlib.suppress(OSError):  # a full disk takes no name, and needs none
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        except BaseException:
+            self._release(descriptor)
+            raise
+        return descriptor
 
     def _locked(self) -> int:
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -64,3 +87,24 @@ class RunLock:
             return os.path.samestat(os.fstat(descriptor), self._path.stat())
         except FileNotFoundError:
             return False
+
+    def _require_own(self) -> None:
+        for name in WRITTEN:
+            for path in _below(self._run / name):
+                facts = path.lstat()
+                file = stat.S_ISREG(facts.st_mode)
+                # What is appended to must not have a second name elsewhere; the rest is never changed.
+                twice = file and facts.st_nlink > 1 and path.parent == self._run
+                if twice or not (file or stat.S_ISDIR(facts.st_mode)):
+                    got = "a link, or no file at all"
+                    raise BadInput(
+                        f"{path}", "a file or folder of the run's own", got, "Put a copy in its place."
+                    )
+
+
+def _below(path: Path) -> Iterator[Path]:
+    """A file, or a folder and two levels of what is in it."""
+    if os.path.lexists(path):
+        yield path
+    yield from path.glob("*")
+    yield from path.glob("*/*")

@@ -1,6 +1,7 @@
 """How far a run is: everything but arrays and episodes that it takes to go on from a checkpoint."""
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -68,24 +69,41 @@ class RunState:
         if not isinstance(values, dict) or set(values) != names:
             raise BadInput("checkpoint progress", f"{', '.join(sorted(names))}", repr(values)[:200])
         for name, value in values.items():
-            usual = getattr(state, name)
-            if not (_numbers(value) if usual is None or isinstance(usual, dict) else _like(usual, value)):
+            if not FITS[name](value):
                 raise BadInput(f"checkpoint progress {name}", "what was saved", repr(value)[:200])
             setattr(state, name, value)
         return state
 
 
-def _like(usual: int | float, value: Any) -> bool:
-    """A count for a count, a number for a number."""
-    if isinstance(usual, float):
-        return type(value) in (int, float) and math.isfinite(value)
-    return type(value) is int and value >= 0
+MOST = 1 << 53  # of anything that is counted
+
+
+def _count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < MOST
+
+
+def _number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) < math.inf
+
+
+def _maybe(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is None or fits(value)
+
+
+def _named(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, dict) and all(map(fits, value.values()))
 
 
 def _numbers(value: Any) -> bool:
-    """Nothing, a number, or names with numbers or lists of them."""
-    if isinstance(value, dict):
-        return all(isinstance(key, str) and _numbers(one) for key, one in value.items())
-    if isinstance(value, list):
-        return all(type(one) in (int, float) for one in value)
-    return value is None or type(value) in (int, float)
+    return isinstance(value, list) and bool(value) and all(map(_number, value))
+
+
+# What each attribute may be when it comes from a file.
+FITS: dict[str, Callable[[Any], bool]] = {one.name: _count for one in fields(RunState)} | {
+    "updates_owed": _number,
+    "success": _maybe(_number),
+    "wall_seconds": _number,
+    "noted": _named(_numbers),
+    "pending": _maybe(_named(_number)),
+    "log_bytes": _named(_count),
+}

@@ -48,7 +48,7 @@ class SAC:
         self.value_bounds = spec.value_bounds(config.gamma)
         self.target_entropy = config.target_entropy or -float(spec.action_size)
         self._spec = spec
-        self._input = NormalisedInput(normaliser, device)
+        self.inputs = NormalisedInput(normaliser, device)
         self._noise = torch_generator(run_seed, Stream.UPDATE)
         self.actor = Ensemble(1, [inputs, *config.hidden, 2 * spec.action_size], generator).to(device)
         self.critic = Ensemble(
@@ -66,7 +66,7 @@ class SAC:
     def update(self, batch: Batch, *, actor_learns: bool = True, pull: Pull | None = None) -> Info:
         """One step of critics, actor, temperature and targets (Haarnoja 2018b, algorithm 1)."""
         n = len(batch)
-        both = self._input.both_ends(batch)  # (2n, inputs): at t, then at t + 1
+        both = self.inputs.both_ends(batch)  # (2n, inputs): at t, then at t + 1
         # One pass for both: the actor is the same for the critics' target and for its own step.
         mean, log_std = self.distribution(both, tracked=n)
         action, log_prob = self.sample(mean, log_std)
@@ -140,10 +140,10 @@ class SAC:
         return squash(mean, log_std, noise)
 
     def refresh(self) -> None:
-        self._input.refresh()
+        self.inputs.refresh()
 
     def policy(self) -> Policy:
-        return policy_of(self.actor, self._spec, self.normaliser, "gaussian", Exploration())
+        return policy_of(self.actor, self._spec, self.inputs, "gaussian", Exploration())
 
     def modules(self) -> dict[str, nn.Module]:
         return {

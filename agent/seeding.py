@@ -20,6 +20,7 @@ class Stream(IntEnum):
     EVALUATION = 5  # seeds of evaluation episodes
     SOURCE_REPLAY = 6  # sampling and relabelling of a source's episodes
     MIXING = 7  # how many rows of a batch are the source's
+    DIAGNOSIS = 8  # batches that are looked at and not learned from; in place of the episode, the env step
 
 
 def sequence(run_seed: int, stream: Stream, episode: int = 0, attempt: int = 0) -> np.random.SeedSequence:

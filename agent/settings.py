@@ -1,6 +1,7 @@
 """Settings by dotted name, from text or from TOML: typed, with a did-you-mean for what does not exist."""
 
 import ast
+import contextlib
 import dataclasses
 import os
 import types
@@ -79,7 +80,10 @@ def from_toml(values: Mapping[str, Any]) -> TrainConfig:
         BadInput: an unknown key, a missing one, or a value of the wrong type.
     """
     plain = dict(values)
-    agent_values = dict(plain.pop("agent", {}))
+    agent_values = plain.pop("agent", {})
+    if not isinstance(agent_values, Mapping):
+        raise BadInput("agent", "a table of its settings", repr(agent_values)[:200])
+    agent_values = dict(agent_values)
     agent = agent_config(str(agent_values.pop("name", "ddpg")))
     agent = dataclasses.replace(agent, **_typed_fields(type(agent), agent_values, "agent."))
     fields = _typed_fields(TrainConfig, plain, "")
@@ -100,7 +104,8 @@ def typed(kind: Any, value: Any, name: str) -> Any:
         inner = typing.get_args(kind)[0]
         return tuple(typed(inner, item, name) for item in (value if not isinstance(value, int) else (value,)))
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+        with contextlib.suppress(OverflowError):
+            return float(value)
     if kind is int and isinstance(value, float) and value.is_integer():
         return int(value)
     if kind is str and isinstance(value, os.PathLike):
@@ -111,7 +116,7 @@ def typed(kind: Any, value: Any, name: str) -> Any:
     if isinstance(value, expected) and not (kind is int and isinstance(value, bool)):
         return value
     shown = getattr(kind, "__name__", str(kind)) if not isinstance(kind, types.GenericAlias) else str(kind)
-    raise BadInput(name, f"a value of type {shown}", repr(value))
+    raise BadInput(name, f"a value of type {shown}", repr(value)[:200])
 
 
 def typed_fields(config: Config, prefix: str = "") -> Config:

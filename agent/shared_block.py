@@ -80,7 +80,11 @@ class SharedBlock:
     def __init__(self, layout: BlockLayout, file: int | None = None) -> None:
         self.layout = layout
         self.file = _nameless_file(layout.size) if file is None else file
-        self._map = mmap.mmap(self.file, layout.size)
+        try:
+            self._map = mmap.mmap(self.file, layout.size)
+        except OSError:
+            os.close(self.file)
+            raise
         self.beats: NDArray[np.int64] = self._array(0, (layout.n_workers,), np.int64)
         self.clocks: NDArray[np.float64] = self._array(
             8 * layout.n_workers, (layout.n_workers, N_CLOCKS), np.float64

@@ -22,23 +22,31 @@ SHAPING = ("hidden", "n_critics", "critic_layer_norm")
 CRITICS = ("critic", "target_critic", "critic_optimiser")
 
 
-def load_source(learner: "Learner", spec: GoalSpec, config: TrainConfig) -> None:
-    """Take over from `config.source` what the settings ask for: weights, optimisers, input statistics.
+def load_source(learner: "Learner", config: TrainConfig) -> None:
+    """Take over from `config.source`, which fits, what the settings ask for.
 
-    Raises:
-        BadInput: the source is another agent, or was trained for other sizes.
+    That is weights, optimisers and input statistics.
     """
     # Here and not above: who ranks or evaluates policies needs no torch.
     from regoal.agent.learner import load_state
 
-    source = read_config(config.source)
-    if not config.fresh_networks:
-        _require_same_shape(source, config)
     checkpoint = newest_checkpoint(Path(config.source))
-    require_sizes(checkpoint.policy(), spec, config.source, f"It was trained in {source.env}.")
     networks = (*learner.modules(), *learner.optimisers())
     left_out = networks if config.fresh_networks else CRITICS if config.critic_reset else ()
     load_state(learner, checkpoint.learner_arrays(), left_out)
+
+
+def require_source_fits(config: TrainConfig, spec: GoalSpec) -> None:
+    """That a run can start from `config.source`.
+
+    Raises:
+        BadInput: the source is another agent, or was trained for other sizes.
+    """
+    source = read_config(config.source)
+    if not config.fresh_networks:
+        _require_same_shape(source, config)
+    policy = newest_checkpoint(Path(config.source)).policy()
+    require_sizes(policy, spec, config.source, f"It was trained in {source.env}.")
 
 
 def source_replay(config: TrainConfig) -> list[Segment]:
@@ -52,7 +60,7 @@ def source_replay(config: TrainConfig) -> list[Segment]:
     segments = newest_checkpoint(Path(config.source)).segments
     if not segments:
         raise BadInput(
-            "source_share",
+            f"mode {config.mode!r}",
             "a source that kept its replay",
             f"{config.source}, which did not",
             "Train it with --keep-replay.",

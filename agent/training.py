@@ -20,8 +20,8 @@ from regoal.agent.resuming import (
     resumed_config,
 )
 from regoal.agent.run_lock import RunLock
-from regoal.agent.source import source_replay
-from regoal.agent.trust import give_kwargs
+from regoal.agent.source import require_source_fits, source_replay
+from regoal.agent.trust import trust_settings
 from regoal.agent.validation import validated
 from regoal.envs.check import require_contract
 from regoal.envs.goal_spec import GoalSpec
@@ -38,16 +38,28 @@ def train(config: TrainConfig) -> RunResult:
         Stopped: Ctrl-C or SIGTERM; the run folder holds what was learned, for `resume` to go on from.
     """
     config = validated(config)
-    give_kwargs(config.env_kwargs)
+    trust_settings(config)
     recipe = EnvRecipe(config.env, config.shift, config.env_kwargs)
     # One text for one shift, however it was typed: it is what is written down and compared.
     config = dataclasses.replace(config, shift=recipe.shift)
     with _checked(config, recipe) as spec:
-        training = Training(config, spec, source_replay(config))
-        if config.source:
-            training.start_from_source()
+        training = begin(config, spec)
         with StopRequest() as stop:
             return training.run(stop)
+
+
+def begin(config: TrainConfig, spec: GoalSpec) -> Training:
+    """A run before its first step, with what its mode takes from its source.
+
+    Raises:
+        BadInput: the source does not fit; nothing was written.
+    """
+    if not config.source:
+        return Training(config, spec)
+    require_source_fits(config, spec)
+    training = Training(config, spec, source_replay(config))
+    training.start_from_source()
+    return training
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ elsewhere therefore gets neither its modules nor its env kwargs for the asking.
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from regoal.agent.config import TrainConfig
@@ -14,14 +14,15 @@ from regoal.errors import BadInput
 
 OURS = ("regoal", "gymnasium_robotics")  # imported in any case
 
-_given_kwargs: list[dict[str, Any]] = []  # in this process
+_named_modules: set[str] = set()  # in this process
+_given_kwargs: list[dict[str, Any]] = []
 
 
 def trust(*modules: str, **env_kwargs: Any) -> None:
     """Allow loaded runs of this process to use modules, which are imported, and env kwargs.
 
     Args:
-        modules: names of modules that register envs or hold strategies.
+        modules: names of modules that register envs or shifts, or hold strategies.
         env_kwargs: what such a run gives to `gymnasium.make`: all of it.
 
     Raises:
@@ -29,20 +30,19 @@ def trust(*modules: str, **env_kwargs: Any) -> None:
     """
     for module in modules:
         import_user_module(module, "modules")
-    if env_kwargs:
-        give_kwargs(env_kwargs)
+    _note(modules, env_kwargs)
 
 
-def give_kwargs(env_kwargs: Mapping[str, Any]) -> None:
-    """Remember that the user, and not a file, has said so."""
-    if dict(env_kwargs) not in _given_kwargs:
-        _given_kwargs.append(dict(env_kwargs))
+def trust_settings(config: TrainConfig) -> None:
+    """Remember that the user, and not a file, has asked for what these settings name."""
+    _note([text.partition(":")[0] for _, text in _modules_in(config)], config.env_kwargs)
 
 
 def require_trusted(config: TrainConfig, where: str) -> TrainConfig:
     """The settings of a loaded run, if they ask for nothing that was not named.
 
-    A module that is imported already runs nothing when it is asked for.
+    A module that is imported already runs nothing when an env or a shift of it is asked for; of a strategy
+    a function is called, so its module must have been named.
 
     Args:
         config: as it stands in the run's config.toml.
@@ -51,16 +51,15 @@ def require_trusted(config: TrainConfig, where: str) -> TrainConfig:
     Raises:
         BadInput: they name a module or env kwargs of their own.
     """
-    named = [("env", config.env), ("relabel", config.relabel)]
-    named += [("shift", term.partition("=")[0]) for term in config.shift.split(",")]
-    for setting, text in named:
-        module, colon, _ = text.strip().partition(":")
-        if colon and module.partition(".")[0] not in OURS and module not in sys.modules:
+    for setting, text in _modules_in(config):
+        module, _, rest = text.partition(":")
+        known = module in _named_modules or (setting != "relabel" and module in {*OURS, *sys.modules})
+        if not known or ":" in rest:  # what is imported lies before the last colon
             raise BadInput(
                 f"{where} {setting}",
                 "no module, or one that you name too: to import it is to run it",
-                repr(module),
-                f"If you trust it: --modules {module}, or regoal.trust({module!r}).",
+                repr(module if not known else text),
+                f"If you trust it: --modules {module}, or regoal.trust({module!r})." if not known else "",
             )
     if config.env_kwargs and dict(config.env_kwargs) not in _given_kwargs:
         typed = " ".join(f"{name}={value}" for name, value in config.env_kwargs.items())
@@ -71,3 +70,16 @@ def require_trusted(config: TrainConfig, where: str) -> TrainConfig:
             f"If you trust them: --env-kwargs {typed}, or regoal.trust(**{dict(config.env_kwargs)}).",
         )
     return config
+
+
+def _note(modules: Iterable[str], env_kwargs: Mapping[str, Any]) -> None:
+    _named_modules.update(modules)
+    if env_kwargs and dict(env_kwargs) not in _given_kwargs:
+        _given_kwargs.append(dict(env_kwargs))
+
+
+def _modules_in(config: TrainConfig) -> list[tuple[str, str]]:
+    """Settings that name a module, and what they say."""
+    texts = [("env", config.env), ("relabel", config.relabel)]
+    texts += [("shift", term.partition("=")[0]) for term in config.shift.split(",")]
+    return [(setting, text.strip()) for setting, text in texts if ":" in text]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,10 @@ AT_LEAST_ONE = (
     "eval_interval",
     "threads",
 )
+# Beyond these no machine goes: a file that asks for more is refused before it is tried.
+AT_MOST = {"block_episodes": 10_000, "eval_episodes": 1_000_000, "threads": 1_024, "workers": 1_024}
+MOST_BATCH, MOST_CRITICS = 1 << 20, 1_000
+MOST_LAYERS, MOST_WEIGHTS = 100, 1 << 27  # of the critics' hidden layers, those of all critics together
 AT_LEAST_ZERO = (
     "seed",
     "n_sampled_goal",
@@ -49,6 +54,8 @@ def validated(config: TrainConfig) -> TrainConfig:
         _require(name, getattr(config, name), getattr(config, name) >= 1, "1 or more")
     for name in AT_LEAST_ZERO:
         _require(name, getattr(config, name), getattr(config, name) >= 0, "0 or more")
+    for name, most in AT_MOST.items():
+        _require(name, getattr(config, name), getattr(config, name) <= most, f"{most:,} or less")
     _require("workers", config.workers, config.workers >= AUTO, "0 or more, or -1 for auto")
     _require("hang_seconds", config.hang_seconds, config.hang_seconds > 0, "more than 0")
     _check_agent(config.agent)
@@ -63,8 +70,8 @@ def _check_agent(agent: DDPGConfig | SACConfig) -> None:
         "updates_per_step": (agent.updates_per_step > 0, "more than 0"),
         "gamma": (0 <= agent.gamma < 1, "in [0, 1)"),
         "tau": (0 < agent.tau <= 1, "in (0, 1]"),
-        "batch_size": (agent.batch_size >= 1, "1 or more"),
-        "n_critics": (agent.n_critics >= 1, "1 or more"),
+        "batch_size": (1 <= agent.batch_size <= MOST_BATCH, f"1 to {MOST_BATCH:,}"),
+        "n_critics": (1 <= agent.n_critics <= MOST_CRITICS, f"1 to {MOST_CRITICS:,}"),
         "hidden": (bool(agent.hidden) and min(agent.hidden) >= 1, "widths of 1 or more"),
     }
     if isinstance(agent, DDPGConfig):
@@ -77,6 +84,10 @@ def _check_agent(agent: DDPGConfig | SACConfig) -> None:
         bounds["initial_alpha"] = agent.initial_alpha > 0, "more than 0"
     for name, (fine, expected) in bounds.items():
         _require(f"agent.{name}", getattr(agent, name), fine, expected)
+    weights = agent.n_critics * sum(into * out for into, out in pairwise((1, *agent.hidden)))
+    fine = len(agent.hidden) <= MOST_LAYERS and weights <= MOST_WEIGHTS
+    expected = f"at most {MOST_LAYERS} layers, and {MOST_WEIGHTS:,} weights in all {agent.n_critics} critics"
+    _require("agent.hidden", agent.hidden, fine, expected)
 
 
 def _check_hindsight(config: TrainConfig) -> None:

@@ -33,13 +33,15 @@ def read_curve(runs: Sequence[str | os.PathLike[str]]) -> Curve:
     """The curve of runs that were evaluated at the same steps.
 
     Raises:
-        BadInput: one is no run folder, or they were not evaluated alike.
+        BadInput: one is no run folder, was not evaluated yet, or not at the steps of the others.
     """
     tables = []
     for run in runs:
         if not (Path(run) / "metrics.csv").is_file():
             raise BadInput("curve", "run folders with a metrics.csv", os.fspath(run))
         rows = read_rows(Path(run) / "metrics.csv")
+        if not rows:
+            raise BadInput("curve", "runs that were evaluated", f"{run}, which was not yet")
         tables.append([(int(row["env_steps"]), float(row["success"])) for row in rows])
     steps = [[step for step, _ in table] for table in tables]
     if any(one != steps[0] for one in steps):

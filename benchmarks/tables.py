@@ -1,6 +1,7 @@
 """Rows of a benchmark as a CSV, and the CSV as rows of text."""
 
 import csv
+import io
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -20,9 +21,13 @@ def write_rows(path: Path, row_type: type[Any], rows: Iterable[Any]) -> None:
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows as they stand in the file."""
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+    """The rows as they stand in the file.
+
+    A last line without its end is left out: it is being written, or what wrote it was killed.
+    """
+    contents = path.read_bytes()
+    whole = contents[: contents.rfind(b"\n") + 1].decode()
+    return list(csv.DictReader(io.StringIO(whole, newline="")))
 
 
 def as_text(value: object) -> str:

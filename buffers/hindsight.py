@@ -1,33 +1,24 @@
 """The hindsight experience replay buffer (Andrychowicz 2017): stores what happened, relabels when sampled."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from regoal.buffers.batch import Batch, BatchRows, ReusedMemory, Sizes
-from regoal.buffers.episode import Array, Episode
+from regoal.buffers.batch import Batch, BatchRows, ReusedMemory
+from regoal.buffers.episode import Episode
 from regoal.buffers.numbering import Ints
+from regoal.buffers.scores import GoalScorer, reached, require_scores, require_shapes
 from regoal.buffers.storage import EpisodeStorage, Transitions, bytes_needed, joined
 from regoal.buffers.strategies import STRATEGIES, Strategy, strategy_named
-from regoal.errors import BadInput, EnvFault, TrainingFault
-
-
-class GoalScorer(Sizes, Protocol):
-    """What the buffer needs of a goal spec: sizes, and scores of pairs of goals."""
-
-    @property
-    def max_episode_steps(self) -> int: ...
-    @property
-    def can_terminate(self) -> bool: ...
-    def reward(self, achieved_goal: Array, desired_goal: Array, /) -> NDArray[np.float32]: ...
-    def terminated(self, achieved_goal: Array, desired_goal: Array, /) -> NDArray[np.bool_]: ...
-
+from regoal.buffers.trace import Drawn, Trace
+from regoal.errors import BadInput
 
 BOTH_ENDS = np.arange(2)  # of a transition: its row and the next
 REDRAWS = 5  # of a goal that teaches nothing; late in an episode there may be no other
+NO_ROWS: Ints = np.empty(0, np.int64)
 
 
 def buffer_bytes(goal_spec: GoalScorer, capacity: int, *, informative: bool = False) -> int:
@@ -116,6 +107,13 @@ class HindsightBuffer:
         """Whether any goal is replaced at all."""
         return self._share > 0
 
+    def goals(self) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """Of each episode held, oldest first: achieved goals (T + 1, goal_size), desired one (goal_size,)."""
+        storage = self._storage
+        for slot in storage.slots():
+            first = storage.first_row[slot]
+            yield storage.achieved_goal[first : first + storage.length[slot] + 1], storage.desired_goal[slot]
+
     def add_episode(self, episode: Episode, *, foreign: bool = False) -> None:
         """Store a finished episode.
 
@@ -127,9 +125,10 @@ class HindsightBuffer:
             EnvFault: a reward or a termination is not what the env's own functions say of the goals.
             BadInput: shapes do not fit, or the episode is longer than the env's time limit.
         """
-        self._check_shapes(episode)
+        self._storage.check_length(len(episode))
+        require_shapes(self.goal_spec, episode)
         if not foreign:
-            self._verify(episode)
+            require_scores(self.goal_spec, episode)
         self._storage.add(episode, mark=self._storage.marked is not None and self._is_informative(episode))
 
     def state(self) -> dict[str, Any]:
@@ -154,7 +153,7 @@ class HindsightBuffer:
         self.go_on(state)
         try:
             expected, row = int(state["n_episodes"]), int(state["oldest_row"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise BadInput("buffer state", "what `state` gave", f"{type(error).__name__}: {error}") from error
         self._storage.begin_at(row)
         for episode in episodes:
@@ -170,7 +169,7 @@ class HindsightBuffer:
         """
         try:
             self._rng.bit_generator.state = state["generator"]
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise BadInput(
                 "buffer state", "a PCG64 generator's", f"{type(error).__name__}: {error}"
             ) from error
@@ -186,28 +185,41 @@ class HindsightBuffer:
             reuse: write into the memory of the last such batch, which must no longer be needed.
         """
         memory = self._memory.of(batch_size, reuse)
-        return memory.batch(self.fill(memory.whole))
+        return memory.batch(self.fill(memory.whole).n_relabelled)
 
-    def fill(self, rows: BatchRows) -> int:
-        """Write as many transitions as there are rows; returns how many, from the first, are relabelled."""
-        storage, rng, n = self._storage, self._rng, len(rows)
-        at, informative = self._draw(n)
+    def sample_traced(self, batch_size: int, rng: np.random.Generator | None = None) -> tuple[Batch, Trace]:
+        """Draw transitions as `sample` does, and tell where each came from.
+
+        Args:
+            batch_size: how many.
+            rng: to draw from in place of the buffer's own generator, which then stays as it is.
+        """
+        memory = self._memory.of(batch_size, reuse=False)
+        drawn = self.fill(memory.whole, rng)
+        return memory.batch(drawn.n_relabelled), drawn.trace()
+
+    def fill(self, rows: BatchRows, rng: np.random.Generator | None = None) -> Drawn:
+        """Write as many transitions as there are rows; returns which, the relabelled ones first."""
+        storage, n = self._storage, len(rows)
+        rng = self._rng if rng is None else rng
+        at, informative = self._draw(n, rng)
         row = at.first_row + at.t
         # "clip" is numpy's only mode that writes into `out` without a copy; all rows are in range.
         storage.rows.take(row[:, None] + BOTH_ENDS, axis=0, out=rows.ends, mode="clip")
         storage.desired_goal.take(at.episode, axis=0, out=rows.desired_goal, mode="clip")
         # Rounded at random, so that the share is k / (k + 1) for every batch size.
         n_relabelled = int(n * self._share + rng.random()) if self.relabels else 0
+        goal_rows = NO_ROWS
         if n_relabelled:
-            goal_rows = self._goal_rows(at.head(n_relabelled), informative[:n_relabelled])
+            goal_rows = self._goal_rows(at.head(n_relabelled), informative[:n_relabelled], rng)
             rows.desired_goal[:n_relabelled] = storage.achieved_goal[goal_rows]
         rows.reward[:] = self.goal_spec.reward(rows.next_achieved_goal, rows.desired_goal)
         rows.terminated[:] = self.goal_spec.terminated(rows.next_achieved_goal, rows.desired_goal)
-        return n_relabelled
+        return Drawn(at, goal_rows)
 
-    def _draw(self, n: int) -> tuple[Transitions, NDArray[np.bool_]]:
+    def _draw(self, n: int, rng: np.random.Generator) -> tuple[Transitions, NDArray[np.bool_]]:
         """n transitions, and which of them are to teach something (n,)."""
-        storage, rng = self._storage, self._rng
+        storage = self._storage
         if not (
             self.informative_share and storage.marked
         ):  # there are no such episodes, or nobody asks for them
@@ -217,34 +229,29 @@ class HindsightBuffer:
         marked, others = storage.draw_marked(n_informative, rng), storage.draw(n - n_informative, rng)
         return joined(marked, others).of(order), order < n_informative
 
-    def _goal_rows(self, at: Transitions, informative: NDArray[np.bool_]) -> Ints:
+    def _goal_rows(self, at: Transitions, informative: NDArray[np.bool_], rng: np.random.Generator) -> Ints:
         """Rows of the goals (n,): where it is asked for, of goals not yet achieved at t."""
-        rows = self._chosen_rows(at)
+        rows = self._chosen_rows(at, rng)
         asked = np.flatnonzero(informative)
         for _ in range(REDRAWS):
             achieved = self._storage.achieved_goal
             at_t = achieved[at.first_row[asked] + at.t[asked]]
-            asked = asked[self._reached(at_t, achieved[rows[asked]])]
+            asked = asked[reached(self.goal_spec, at_t, achieved[rows[asked]])]
             if not len(asked):
                 break
-            rows[asked] = self._chosen_rows(at.of(asked))
+            rows[asked] = self._chosen_rows(at.of(asked), rng)
         return rows
-
-    def _reached(self, achieved_goal: Array, desired_goal: Array) -> NDArray[np.bool_]:
-        """Whether what was achieved is as good as the goal itself (n,)."""
-        best = self.goal_spec.reward(desired_goal, desired_goal)
-        return np.asarray(self.goal_spec.reward(achieved_goal, desired_goal) >= best, np.bool_)
 
     def _is_informative(self, episode: Episode) -> bool:
         """Whether it achieved anything that was not achieved at its start."""
         # As it is kept: an episode that is stored, read and stored again is judged alike.
         achieved = np.asarray(episode.achieved_goal, np.float32)
         later = achieved[1:]
-        return not self._reached(np.broadcast_to(achieved[0], later.shape), later).all()
+        return not reached(self.goal_spec, np.broadcast_to(achieved[0], later.shape), later).all()
 
-    def _chosen_rows(self, at: Transitions) -> Ints:
+    def _chosen_rows(self, at: Transitions, rng: np.random.Generator) -> Ints:
         assert self._strategy is not None
-        rows = self._strategy(at, self._rng)
+        rows = self._strategy(at, rng)
         if self._trusted:
             return rows
         rows = np.array(rows)  # a copy: it may be written to, and may be the strategy's own
@@ -259,67 +266,6 @@ class HindsightBuffer:
             )
         return rows
 
-    def _name_of(self, episode: Episode) -> str:
-        env_id = getattr(getattr(self.goal_spec, "recipe", None), "env_id", "env")
-        return f"{env_id} episode {episode.index}"
-
     def __repr__(self) -> str:
         strategy = getattr(self._strategy, "__name__", "none")
         return f"HindsightBuffer({len(self):,} of {self.capacity:,} transitions, strategy={strategy})"
-
-    def _check_shapes(self, episode: Episode) -> None:
-        spec, length = self.goal_spec, len(episode)
-        self._storage.check_length(length)
-        expected = {
-            "observation": (length + 1, spec.observation_size),
-            "achieved_goal": (length + 1, spec.goal_size),
-            "desired_goal": (spec.goal_size,),
-            "action": (length, spec.action_size),
-            "reward": (length,),
-        }
-        for name, shape in expected.items():
-            value = np.asarray(getattr(episode, name))
-            if value.shape != shape:
-                raise BadInput(f"episode.{name}", f"shape {shape}", f"shape {value.shape}")
-            beyond = ~(np.abs(value) <= np.finfo(np.float32).max)  # True for NaN too
-            if beyond.any():
-                where = f"{self._name_of(episode)} {name} at {np.argwhere(beyond)[0].tolist()}"
-                fault = TrainingFault if name == "action" else EnvFault
-                raise fault(
-                    where, "a finite float32 number", str(value[beyond][0]), "The episode was not stored."
-                )
-        if np.abs(episode.action).max() > 1 + 1e-5:
-            raise BadInput(
-                f"{self._name_of(episode)} action",
-                "numbers in [-1, 1], the agent's units",
-                f"{float(np.abs(episode.action).max()):g}",
-                "Scale the env's actions to [-1, 1] before they are stored.",
-            )
-
-    def _verify(self, episode: Episode) -> None:
-        """Hindsight is only right where reward and termination follow from the goals: see that they do."""
-        where = self._name_of(episode)
-        achieved = episode.achieved_goal[1:]
-        desired = np.broadcast_to(episode.desired_goal, achieved.shape)
-        reward = self.goal_spec.reward(achieved, desired)
-        wrong = np.flatnonzero(~np.isclose(reward, episode.reward, rtol=1e-5, atol=1e-6))
-        if len(wrong):
-            raise EnvFault(
-                f"{where} reward at step {wrong[0]}",
-                f"compute_reward(next achieved goal, desired goal) = {reward[wrong[0]]:g}",
-                f"{episode.reward[wrong[0]]:g}",
-                "The reward must follow from the two goals alone; `regoal check` shows more.",
-            )
-        ends = self.goal_spec.terminated(achieved, desired)
-        told = np.zeros(len(episode), np.bool_)
-        told[-1] = episode.terminated
-        wrong = np.flatnonzero(ends != told)
-        if len(wrong):
-            raise EnvFault(
-                f"{where} terminated at step {wrong[0]}",
-                f"compute_terminated(next achieved goal, desired goal) = {bool(ends[wrong[0]])}",
-                str(bool(told[wrong[0]])),
-                "Give the env a compute_terminated that says when reaching a goal ends the episode."
-                if not self.goal_spec.can_terminate
-                else "Termination must follow from the two goals alone.",
-            )

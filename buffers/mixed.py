@@ -1,9 +1,12 @@
 """Batches of which a part comes from another domain (RLPD, Ball 2023, arXiv 2302.02948, section 4.1)."""
 
+from functools import reduce
+
 import numpy as np
 
-from regoal.buffers.batch import Batch, ReusedMemory
+from regoal.buffers.batch import Batch, BatchMemory, ReusedMemory
 from regoal.buffers.hindsight import HindsightBuffer
+from regoal.buffers.trace import Drawn, Trace, joined_traces
 
 
 class MixedReplay:
@@ -30,14 +33,31 @@ class MixedReplay:
             source_share: expected share of source rows; their number is rounded at random.
             reuse: write into the memory of the last such batch, which must no longer be needed.
         """
-        n_source = int(batch_size * source_share + self._rng.random())
         memory = self._memory.of(batch_size, reuse)
-        n_relabelled = 0
-        for buffer, rows in (
-            (self._source, slice(0, n_source)),
-            (self._target, slice(n_source, batch_size)),
-        ):
-            part = memory.part(rows)
-            if len(part):
-                n_relabelled += buffer.fill(part)
-        return memory.batch(n_relabelled, n_source)
+        n_source, drawn = self._fill(memory, source_share)
+        return memory.batch(sum(part.n_relabelled for part in drawn), n_source)
+
+    def sample_traced(
+        self, batch_size: int, source_share: float, rng: np.random.Generator | None = None
+    ) -> tuple[Batch, Trace]:
+        """Draw transitions as `sample` does, and tell where each came from, in the buffer of its domain.
+
+        Args:
+            batch_size: how many.
+            source_share: expected share of source rows.
+            rng: to draw from in place of the generators that `sample` uses, which then stay as they are.
+        """
+        memory = self._memory.of(batch_size, reuse=False)
+        n_source, drawn = self._fill(memory, source_share, rng)
+        batch = memory.batch(sum(part.n_relabelled for part in drawn), n_source)
+        return batch, reduce(joined_traces, (part.trace() for part in drawn))
+
+    def _fill(
+        self, memory: BatchMemory, source_share: float, rng: np.random.Generator | None = None
+    ) -> tuple[int, list[Drawn]]:
+        """Write a batch; returns how many rows are the source's, and what each domain has given."""
+        n = len(memory.whole)
+        n_source = int(n * source_share + (self._rng if rng is None else rng).random())
+        domains = (self._source, slice(0, n_source)), (self._target, slice(n_source, n))
+        parts = [(buffer, memory.part(rows)) for buffer, rows in domains]
+        return n_source, [buffer.fill(part, rng) for buffer, part in parts if len(part)]

@@ -231,12 +231,29 @@ class EpisodeStorage:
 
     def holds(self, rows: Ints) -> NDArray[np.bool_]:
         """Whether a state of a live episode lies in each of the rows."""
-        live = np.fromiter(self.slots(), np.int64, self.n_episodes)
-        order = np.argsort(self.first_row[live])
-        first, length = self.first_row[live][order], self.length[live][order]
-        at = np.searchsorted(first, rows, side="right") - 1
-        inside: NDArray[np.bool_] = (at >= 0) & (rows <= first[at] + length[at])
+        slot, t = self._found(rows)
+        inside: NDArray[np.bool_] = (t >= 0) & (t <= self.length[slot])
         return inside
+
+    def places(self, rows: Ints) -> tuple[Ints, Ints]:
+        """Numbers of the live episodes that lie in the rows (n,), 0 the oldest, and states in them (n,)."""
+        slot, t = self._found(rows)
+        return self.numbers(slot), t
+
+    def numbers(self, slot: Ints) -> Ints:
+        """Numbers of live episodes, 0 the oldest, by their slots."""
+        return (slot - self._oldest) % len(self.length)
+
+    def _found(self, rows: Ints) -> tuple[Ints, Ints]:
+        """Slot of the last live episode that begins at or before each row, and how far behind that it lies.
+
+        Where none does, how far is negative.
+        """
+        live = np.fromiter(self.slots(), np.int64, self.n_episodes)
+        live = live[np.argsort(self.first_row[live])]
+        first = self.first_row[live].astype(np.int64)
+        slot = live[np.maximum(np.searchsorted(first, rows, side="right") - 1, 0)]
+        return slot, rows - self.first_row[slot]
 
     def draw(self, n: int, rng: np.random.Generator) -> Transitions:
         """n transitions, each uniform over all that are stored (not over episodes)."""

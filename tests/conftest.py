@@ -3,11 +3,28 @@
 import os
 import signal
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parent))
+# No test cuts the power, so that waiting for the disk would prove nothing, and it takes a quarter of the time
+# of a short run. Processes that tests start do wait.
+os.fsync = lambda descriptor: None
 
 # A shell starts what it runs in the background deaf to Ctrl-C, and so would be every process of ours.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+MOST_SECONDS = 10.0  # for a fault to be answered
+
+
+@pytest.fixture(autouse=True)
+def _faults_are_answered_soon(request: pytest.FixtureRequest) -> Iterator[None]:
+    began = time.monotonic()
+    yield
+    if request.node.get_closest_marker("fault"):
+        assert time.monotonic() - began < MOST_SECONDS

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regoal.envs import GoalSpec
 from regoal.envs.recipe import Env
 from regoal.envs.shift import Shift, Term
 from regoal.envs.shift_families import families_for, find_family
@@ -29,6 +30,11 @@ def episode_bytes(env: Env, seed: int | None, steps: int = 15, actions: int = 0)
         observation, reward, terminated, truncated, _ = env.step(rng.uniform(low, high).astype(np.float32))
         seen += [as_bytes(observation), str((float(reward), terminated, truncated)).encode()]
     return b"|".join(seen)
+
+
+def reward_of(spec: GoalSpec, achieved_goal: NDArray[Any], desired_goal: NDArray[Any]) -> NDArray[Any]:
+    """For another process, which imports this module and no torch."""
+    return spec.reward(achieved_goal, desired_goal)
 
 
 def no_action(env: Env) -> NDArray[np.float32]:

@@ -11,6 +11,8 @@ import pytest
 from regoal import BadInput, DDPGConfig, EnvFault, Policy, TrainConfig, train
 from regoal.agent.checkpoints import newest_checkpoint
 
+pytestmark = pytest.mark.fault
+
 # env, field, expected, got: each must stand in the message
 REFUSED_BEFORE = {
     "MissingKey": ("achieved_goal", "the key 'achieved_goal'", "desired_goal, observation"),

@@ -81,21 +81,28 @@ def test_options_of_the_machine_change_no_numbers(tmp_path: Path, capsys: pytest
     assert "workers = 1\n" in (tmp_path / "tuned" / "config.toml").read_text()
 
 
-def test_several_seeds_lie_side_by_side_and_pair_when_fine_tuned(tmp_path: Path) -> None:
-    source, tuned = tmp_path / "source", tmp_path / "tuned"
-    assert main(["train", POINT, "--out", str(source), "--seeds", "0..1", *QUICK]) == 0
-    assert main(["finetune", str(source), "--out", str(tuned), "--seeds", "0..1", "--steps", "300"]) == 0
+@pytest.fixture(scope="module")
+def both_seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs that were trained by one command."""
+    out = tmp_path_factory.mktemp("seeds") / "both"
+    assert main(["train", POINT, "--out", str(out), "--seeds", "0..1", "--workers", "0", *QUICK]) == 0
+    return out
+
+
+def test_several_seeds_lie_side_by_side_and_pair_when_fine_tuned(both_seeds: Path, tmp_path: Path) -> None:
+    source, tuned = both_seeds, tmp_path / "tuned"
+    options = ["--seeds", "0,1", "--steps", "300", "--workers", "0"]
+    assert main(["finetune", str(source), "--out", str(tuned), *options]) == 0
     for seed in (0, 1):
         text = (tuned / f"seed-{seed}" / "config.toml").read_text()
         assert f'source = "{source / f"seed-{seed}"}"' in text
         assert f"seed = {seed}\n" in text
 
 
-def test_seeds_give_the_same_numbers_alone_and_together(tmp_path: Path) -> None:
-    assert main(["train", POINT, "--out", str(tmp_path / "both"), "--seeds", "0,1", *QUICK]) == 0
+def test_seeds_give_the_same_numbers_alone_and_together(both_seeds: Path, tmp_path: Path) -> None:
     assert main(["train", POINT, "--out", str(tmp_path / "alone"), "--seed", "1", *QUICK]) == 0
     tables = []
-    for run in (tmp_path / "both" / "seed-1", tmp_path / "alone"):
+    for run in (both_seeds / "seed-1", tmp_path / "alone"):
         rows = _rows(run)
         tables.append([{k: v for k, v in row.items() if not k.startswith("wall_")} for row in rows])
     assert tables[0] == tables[1]
@@ -194,8 +201,9 @@ def test_an_existing_run_is_not_overwritten(run: Path, capsys: pytest.CaptureFix
 
 def test_ctrl_c_keeps_what_was_learned_and_says_how_far_it_came(tmp_path: Path) -> None:
     out = tmp_path / "run"
+    options = ["--steps", "1000000", "--set", "agent.hidden=16,16", "eval_interval=100"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "regoal.cli", "train", POINT, "--out", str(out), "--steps", "1000000"],
+        [sys.executable, "-m", "regoal.cli", "train", POINT, "--out", str(out), *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

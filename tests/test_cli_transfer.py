@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hand_made_runs import one_by_one
 
-from regoal.benchmarks import shift_table
+from regoal.benchmarks import shift_table, worlds
 from regoal.cli import main
 from regoal.envs.shift_families import FAMILIES
 
@@ -168,8 +169,9 @@ def test_an_effect_that_returns_nothing_is_named(run: Path, capsys: pytest.Captu
 
 
 def test_shifts_of_one_env_and_where_transfer_breaks(
-    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(worlds, "run_all", one_by_one)  # its processes are tested in test_shift_table.py
     assert main(["shifts", POINT]) == 0
     listed = capsys.readouterr().out
     assert "action_rotation" in listed

@@ -1,10 +1,12 @@
-"""Every guide and the README's example are run as they stand, block after block."""
+"""Every guide is run as it stands, block after block, and the README's example (which learns if `slow`)."""
 
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from regoal.benchmarks import batches, scale
 from regoal.benchmarks.tables import read_rows
@@ -54,14 +56,33 @@ def test_strategies(tmp_path: Path) -> None:
     assert len((tmp_path / "my_strategies.py").read_text().splitlines()) <= 10
 
 
-def test_the_readme_example(tmp_path: Path) -> None:
+def test_diagnosis(tmp_path: Path) -> None:
+    printed = run_page(ROOT / "docs" / "diagnosis.md", tmp_path)
+    assert "a batch of 256 as the learner sees it after 2,000 env steps" in printed[0]
+    assert float(printed[1].split()[0]) < 0.2, "the object rests"
+    assert (tmp_path / "push.png").exists()
+
+
+def run_readme(folder: Path, *shorter: tuple[str, str]) -> str:
+    """What the README's example prints, with these texts in place of others."""
     readme = (ROOT / "README.md").read_text()
-    blocks = [(name, code) for language, name, code in BLOCK.findall(readme) if language == "python"]
-    assert blocks, "the README must show an example"
-    for name, code in blocks:
-        done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
-        assert done.returncode == 0, f"{name}\n{done.stderr}"
-        assert done.stdout
+    (code,) = [code for language, _, code in BLOCK.findall(readme) if language == "python"]
+    for written, instead in shorter:
+        assert code.count(written) == 1
+        code = code.replace(written, instead)
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_readme_example_runs(tmp_path: Path) -> None:
+    printed = run_readme(tmp_path, ("steps=3_000", "steps=300"), ("steps=1_500", "steps=300"))
+    assert re.fullmatch(r"[01]\.\d+ \[.+ .+\]\n", printed)
+
+
+@pytest.mark.slow
+def test_the_readme_example_learns_as_it_stands(tmp_path: Path) -> None:
+    assert float(run_readme(tmp_path).split()[0]) >= 0.9
 
 
 def test_scale(tmp_path: Path) -> None:

@@ -25,9 +25,8 @@ ALLOWED = {
         "regoal.rendering",
     },
 }
-LISTED = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["tool"]["setuptools"][
-    "packages"
-]
+SETUPTOOLS = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["tool"]["setuptools"]
+LISTED, DATA = SETUPTOOLS["packages"], SETUPTOOLS["package-data"]
 FOREIGN = {"buffers": {"numpy", "torch", "regoal"}, "envs": {"numpy", "gymnasium", "mujoco", "regoal"}}
 
 
@@ -69,6 +68,7 @@ def test_nothing_imports_the_command_line() -> None:
         for path in files(package):
             assert not imports(path) & {
                 "regoal.cli",
+                "regoal.benchmark_commands",
                 "regoal.learning_commands",
                 "regoal.looking_commands",
                 "regoal.launch",
@@ -82,6 +82,11 @@ def test_every_file_belongs_to_a_listed_package() -> None:
             for path in (SOURCE / package).iterdir()
             if path.is_dir() and list(path.glob("*.py")) and f"regoal.{package}.{path.name}" not in LISTED
         ]
+
+
+def test_every_shipped_suite_goes_into_the_wheel() -> None:
+    assert {path.suffix for path in (SOURCE / "benchmarks" / "suites").iterdir()} == {".toml"}
+    assert "suites/*.toml" in DATA["regoal.benchmarks"]
 
 
 def loaded_after(statement: str) -> set[str]:

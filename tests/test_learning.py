@@ -13,6 +13,8 @@ from regoal.benchmarks.reach import SEEDS, STEPS, measure
 from regoal.envs.goal_spec import GoalSpec
 
 POINT = "regoal/PointReach-v0"
+# Learns PointReach with hindsight in half the steps of the defaults, whatever the seed: it explores more.
+QUICK = DDPGConfig(hidden=(64, 64), batch_size=128, lr=3e-3, gamma=0.95, random_share=0.8)
 
 
 def learned(config: TrainConfig) -> float:
@@ -25,14 +27,16 @@ def learned(config: TrainConfig) -> float:
 
 @pytest.mark.parametrize(
     "agent",
-    [DDPGConfig(hidden=(64, 64), batch_size=128), SACConfig(hidden=(64, 64), batch_size=128)],
+    [QUICK, SACConfig(hidden=(64, 64), batch_size=128, lr=3e-3)],
     ids=["ddpg", "sac"],
 )
 def test_hindsight_solves_point_reach_and_its_absence_does_not(
     tmp_path: Path, agent: DDPGConfig | SACConfig
 ) -> None:
     began = time.monotonic()
-    plain = TrainConfig(env=POINT, out=str(tmp_path / "her"), agent=agent, steps=4_000, eval_interval=4_000)
+    plain = TrainConfig(
+        env=POINT, out=str(tmp_path / "her"), agent=agent, steps=2_000, eval_interval=2_000, workers=0
+    )
     assert learned(plain) >= 0.95
     without = dataclasses.replace(plain, out=str(tmp_path / "none"), relabel="none")
     assert learned(without) <= 0.3
@@ -45,9 +49,10 @@ def test_hindsight_learns_where_success_terminates(tmp_path: Path) -> None:
         env=POINT,
         env_kwargs={"terminate_on_success": True},
         out=str(tmp_path / "her"),
-        agent=DDPGConfig(hidden=(64, 64)),
-        steps=4_000,
-        eval_interval=4_000,
+        agent=QUICK,
+        steps=2_000,
+        eval_interval=2_000,
+        workers=0,
     )
     assert learned(config) >= 0.95
 

@@ -10,19 +10,21 @@ import numpy as np
 import pytest
 import torch
 
-from regoal import BadInput, DDPGConfig, FinetuneConfig, SACConfig, TrainConfig, finetune, train
+from regoal import BadInput, DDPGConfig, FinetuneConfig, SACConfig, TrainConfig, finetune, resume, train
 from regoal.agent import training
 from regoal.agent.anchor import Anchor
 from regoal.agent.checkpoints import newest_checkpoint
 from regoal.agent.config import NORMALISER_MODES
 from regoal.agent.experience import Experience
 from regoal.agent.finetuning import resolve
+from regoal.agent.learner import state_of
 from regoal.agent.modes import MODES, START, faded, parse_mode, start_settings
 from regoal.agent.replay_files import read_segments
 from regoal.agent.run_folder import read_config
 from regoal.agent.source import source_replay
 from regoal.buffers.batch import Batch
 from regoal.buffers.strategies import NAMES
+from regoal.errors import SaveFault
 
 AGENTS = {
     "ddpg": DDPGConfig(hidden=(16, 16), batch_size=32),
@@ -148,9 +150,9 @@ def test_critics_warm_up_alone(tmp_path: Path, sources: dict[str, Path], agent: 
 @pytest.mark.parametrize("agent", AGENTS)
 def test_an_update_of_the_critics_alone_leaves_the_actor(sources: dict[str, Path], agent: str) -> None:
     learner, batch = _learner_and_batch(sources[agent])
-    before = training.state_of(learner)
+    before = state_of(learner)
     learner.update(batch, actor_learns=False)
-    after = training.state_of(learner)
+    after = state_of(learner)
     changed = {name for name in before if not np.array_equal(before[name], after[name])}
     # The target actor goes on following the actor, which stays where it is.
     learned = {name.partition(".")[0] for name in changed} - {"target_actor"}
@@ -177,8 +179,8 @@ def test_a_strong_pull_brings_the_actor_back_to_the_source(sources: dict[str, Pa
 def _learner_and_batch(source: Path) -> tuple[Any, Batch]:
     config = resolve(source, FinetuneConfig(out="never", mode="replay_mix", steps=300))
     spec = training.GoalSpec.of("regoal/PointReach-v0")
-    begun = training.Training(training.validated(config), spec)
-    for episode in source_replay(config)[1]:
+    begun = training.begin(training.validated(config), spec)
+    for episode in read_segments(source, source_replay(config)):
         begun.experience.add(episode)
     return begun.learner, begun.experience.sample(32, 0)
 
@@ -207,8 +209,7 @@ def _begun(source: Path, folder: Path, mode: str, **changes: Any) -> dict[str, A
     """A learner's arrays before its first step."""
     config = FinetuneConfig(out=str(folder / "never"), mode=mode, steps=300, **changes)
     spec = training.GoalSpec.of("regoal/PointReach-v0")
-    begun = training.Training(training.validated(resolve(source, config)), spec)
-    return training.state_of(begun.learner)
+    return state_of(training.begin(training.validated(resolve(source, config)), spec).learner)
 
 
 @pytest.mark.parametrize(
@@ -249,7 +250,7 @@ def test_anchored_actors_stay_near_the_source(tmp_path: Path, sources: dict[str,
             tmp_path / mode,
             mode,
             shift="action_rotation=90",
-            steps=400,
+            steps=200,
             keep_replay=True,
             overrides={"anchor_steps": "0"} if mode != "naive" else {},
         )
@@ -332,7 +333,7 @@ def test_of_a_long_replay_the_newest_is_taken(tmp_path: Path, sources: dict[str,
     segments = newest_checkpoint(sources["ddpg"]).segments
     assert sum(segment.transitions for segment in segments) == 300
     spec = training.GoalSpec.of("regoal/PointReach-v0")
-    experience = Experience(config, spec)
+    experience = Experience(config, spec, source_replay(config))
     assert experience._mixed is not None
     storage = experience._mixed._source._storage
     assert len(storage) == 100
@@ -348,8 +349,12 @@ def test_weights_are_saved_where_episodes_cannot_be(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("regoal.agent.experience.write_segments", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(SaveFault, match=r"No space left.*free space.*regoal resume"):
         _tuned(sources["ddpg"], tmp_path / "run", "naive", keep_replay=True)
+    assert newest_checkpoint(tmp_path / "run").state["progress"]["run"]["env_steps"] == 200
+    monkeypatch.undo()
+    with pytest.warns(UserWarning, match="not all its episodes could be saved; falling back"):
+        resume(tmp_path / "run")  # from the checkpoint before the first step
     assert newest_checkpoint(tmp_path / "run").state["progress"]["run"]["env_steps"] == 200
 
 

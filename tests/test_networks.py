@@ -129,8 +129,8 @@ def test_a_copy_has_parameters_of_its_own() -> None:
     assert not torch.equal(net(x), before)
 
 
-@settings(deadline=None)
-@given(st.integers(1, 20), st.integers(0, 99))
+@settings(deadline=None, max_examples=40)  # each row is a case of its own
+@given(st.integers(1, 8), st.integers(0, 99))
 def test_the_squashed_gaussian_differentiates_as_autograd_does(rows: int, seed: int) -> None:
     mean, log_std, noise = normal(seed, rows, 4), normal(seed + 1, rows, 4), normal(seed + 2, rows, 4)
     mean, log_std = mean.double().requires_grad_(), log_std.double().requires_grad_()

@@ -103,6 +103,6 @@ def test_a_run_writes_each_episode_once_and_only_if_asked(tmp_path: Path) -> Non
     assert [episode.index for episode in episodes] == list(range(8))
     recorded = (tmp_path / "run" / "episodes.csv").read_text().splitlines()[1:]
     assert [episode.shift for episode in episodes] == [line.split(",")[-1] for line in recorded]
-    train(dataclasses.replace(config, out=str(tmp_path / "other"), keep_replay=False))
+    train(dataclasses.replace(config, out=str(tmp_path / "other"), keep_replay=False, steps=100))
     assert not (tmp_path / "other" / "replay").exists()
     assert not newest_checkpoint(tmp_path / "other").segments

@@ -32,8 +32,9 @@ from regoal.agent.rollouts import Rollouts
 from regoal.agent.run_folder import read_config
 from regoal.agent.run_lock import RunLock
 
-SMALL = DDPGConfig(hidden=(16,), batch_size=16)
-SMALL_SAC = SACConfig(hidden=(16,), batch_size=16)
+# A quarter of an update a step: what goes on is the same, and most of the time goes into updates.
+SMALL = DDPGConfig(hidden=(16,), batch_size=16, updates_per_step=0.25)
+SMALL_SAC = SACConfig(hidden=(16,), batch_size=16, updates_per_step=0.25)
 
 
 class Killed(BaseException):
@@ -45,7 +46,7 @@ def config(out: Path, **changes: Any) -> TrainConfig:
         env="regoal/PointReach-v0",
         out=str(out),
         agent=SMALL,
-        steps=900,
+        steps=600,
         seed=4,
         eval_interval=200,
         eval_episodes=3,
@@ -130,7 +131,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 
 @pytest.mark.parametrize("error", [Killed, Stopped])
-@pytest.mark.parametrize(("place", "count"), [("_add", 1), ("_add", 6), ("_update", 4), ("_evaluate", 3)])
+@pytest.mark.parametrize(("place", "count"), [("_add", 1), ("_add", 4), ("_update", 4), ("_evaluate", 3)])
 @pytest.mark.parametrize("agent", [SMALL, SMALL_SAC], ids=["ddpg", "sac"])
 def test_a_run_goes_on_to_the_same_bits_wherever_it_was_cut(
     tmp_path: Path,
@@ -172,7 +173,7 @@ def test_a_chain_of_kills_with_changing_workers_gives_the_same_bits(
             "buffer_on_disk": True,
             "capacity": 300,
         },
-        {"informative_share": 0.5, "informative_share_steps": 800, "relabel": "episode"},
+        {"informative_share": 0.5, "informative_share_steps": 500, "relabel": "episode"},
         {"shift": "action_gain=0.5..2", "relabel": "none"},
     ],
     ids=["ring", "disk", "informative", "domains"],
@@ -181,7 +182,7 @@ def test_every_kind_of_replay_goes_on(
     tmp_path: Path, whole: Callable[..., Path], changes: dict[str, Any]
 ) -> None:
     run = tmp_path / "run"
-    _cut(lambda: train(config(run, **changes)), "_add", 8, Killed)
+    _cut(lambda: train(config(run, **changes)), "_add", 6, Killed)
     resume(run)
     assert_same(run, whole(**changes))
 
@@ -193,7 +194,7 @@ def test_fine_tuning_goes_on_even_where_the_source_has_changed(
     source = tmp_path / "source"
     shutil.copytree(whole(), source)
     tuned = FinetuneConfig(
-        out="", mode=mode, shift="action_gain=0.5", steps=500, seed=1, normaliser="refit",
+        out="", mode=mode, shift="action_gain=0.5", steps=450, seed=1, normaliser="refit",
         eval_interval=200, eval_episodes=3, workers=0, keep_replay=True,
         overrides={"checkpoint_interval": "150"},
     )  # fmt: skip
@@ -210,24 +211,24 @@ def test_a_finished_run_goes_on_if_it_is_given_more_steps(
     tmp_path: Path, whole: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
-    train(config(run, steps=500))
-    with pytest.raises(BadInput, match=r"has all its 500.*--steps 1000"):
+    train(config(run, steps=300))
+    with pytest.raises(BadInput, match=r"has all its 300.*--steps 600"):
         resume(run)
-    with pytest.raises(BadInput, match="the 500 the run was begun with, or more, got 400"):
-        resume(run, steps=400)
+    with pytest.raises(BadInput, match="the 300 the run was begun with, or more, got 200"):
+        resume(run, steps=200)
     assert "bit-exact" not in capsys.readouterr().err
-    resume(run, steps=900, threads=2)
+    resume(run, steps=600, threads=2)
     assert "2 threads instead of 1: no longer bit-exact" in capsys.readouterr().err
-    assert read_config(run).steps == 900
+    assert read_config(run).steps == 600
     # One thread or two, in so small a network: the same course, but the evaluation at the first end.
     longer = [row["env_steps"] for row in outcome(run)["metrics"]]
-    assert sorted({*longer} - {"500"}, key=int) == [row["env_steps"] for row in outcome(whole())["metrics"]]
+    assert sorted({*longer} - {"300"}, key=int) == [row["env_steps"] for row in outcome(whole())["metrics"]]
     assert "[[resumed]]" in (run / "run.toml").read_text()
 
 
 def test_episodes_leave_with_the_end_of_a_run_unless_they_are_kept(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    _cut(lambda: train(config(run, keep_replay=False)), "_add", 8, Killed)
+    _cut(lambda: train(config(run, keep_replay=False)), "_add", 6, Killed)
     assert list((run / "replay").iterdir())
     resume(run)
     assert not (run / "replay").exists()
@@ -240,7 +241,7 @@ def test_what_a_killed_run_wrote_after_its_checkpoint_is_written_again(
     tmp_path: Path, whole: Callable[..., Path]
 ) -> None:
     run = tmp_path / "run"
-    _cut(lambda: train(config(run)), "_add", 7, Killed)
+    _cut(lambda: train(config(run)), "_add", 5, Killed)
     with (run / "metrics.csv").open("a") as file:
         file.write("600,300,12,0,0,0.25")  # a row that the disk has half of
     (run / "replay" / "00000099-0123456789abcdef.safetensors").write_bytes(b"of no checkpoint")
@@ -261,7 +262,7 @@ def test_a_damaged_generation_or_replay_falls_back_loudly(
     tmp_path: Path, whole: Callable[..., Path], damaged: str
 ) -> None:
     run = tmp_path / "run"
-    _cut(lambda: train(config(run)), "_add", 8, Killed)
+    _cut(lambda: train(config(run)), "_add", 6, Killed)
     newest = newest_checkpoint(run)
     path = newest.path / damaged
     if damaged == "replay":
@@ -300,7 +301,7 @@ def test_an_evaluation_in_flight_is_played_again(tmp_path: Path, whole: Callable
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Rollouts, "evaluated", property(never))
-        patch.setattr(loop.Training, "_add", _killed_before("_add", 8, Killed))
+        patch.setattr(loop.Training, "_add", _killed_before("_add", 6, Killed))
         with pytest.raises(Killed):
             train(config(run, workers=1))
     assert newest_checkpoint(run).state["progress"]["run"]["pending"] is not None

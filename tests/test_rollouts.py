@@ -56,22 +56,23 @@ def assert_same_run(one: Path, other: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("env", "agent"),
-    [("regoal/PointReach-v0", SMALL), ("regoal/PointReach-v0", SMALL_SAC), ("FetchReach-v4", SMALL)],
+    ("env", "agent", "counts"),
+    [("regoal/PointReach-v0", SMALL_SAC, (1, 4)), ("FetchReach-v4", SMALL, (4,))],
 )
 def test_any_number_of_workers_gives_the_same_data_and_weights(
-    tmp_path: Path, env: str, agent: DDPGConfig | SACConfig
+    tmp_path: Path, env: str, agent: DDPGConfig | SACConfig, counts: tuple[int, ...]
 ) -> None:
-    for workers in (0, 1, 4):
-        train(config(tmp_path / str(workers), env=env, agent=agent, workers=workers, block_episodes=3))
-    assert_same_run(tmp_path / "0", tmp_path / "1")
-    assert_same_run(tmp_path / "0", tmp_path / "4")
+    plain = config(tmp_path, env=env, agent=agent, steps=300, eval_episodes=3, block_episodes=3)
+    for workers in (0, *counts):
+        train(dataclasses.replace(plain, out=str(tmp_path / str(workers)), workers=workers))
+    for workers in counts:
+        assert_same_run(tmp_path / "0", tmp_path / str(workers))
 
 
 def test_worlds_drawn_per_episode_do_not_depend_on_who_plays(tmp_path: Path) -> None:
     for workers in (0, 2):
         shift = "action_gain=0.5..2,observation_noise=0.01"
-        train(config(tmp_path / str(workers), shift=shift, workers=workers))
+        train(config(tmp_path / str(workers), shift=shift, workers=workers, steps=200))
     assert_same_run(tmp_path / "0", tmp_path / "2")
 
 
@@ -94,6 +95,14 @@ def test_episodes_come_in_order_and_evaluations_alike(spec: GoalSpec) -> None:
             assert getattr(mine, "dtype", None) == getattr(yours, "dtype", None)
 
 
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run without workers."""
+    run = tmp_path_factory.mktemp("alone") / "run"
+    train(config(run))
+    return run
+
+
 def workers_of(run: int) -> list[int]:
     """Rollout workers of a process."""
     found = []
@@ -112,9 +121,13 @@ def workers_of(run: int) -> list[int]:
     ("number", "why"), [(signal.SIGKILL, "ended by signal 9"), (signal.SIGSTOP, "no step")]
 )
 def test_a_worker_that_dies_or_hangs_is_replaced_and_numbers_stay(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], number: int, why: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    alone: Path,
+    capfd: pytest.CaptureFixture[str],
+    number: int,
+    why: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    train(config(tmp_path / "alone"))
     plain, struck = Rollouts.collect, []
 
     def strike(self, policy, indices):  # type: ignore[no-untyped-def]
@@ -129,8 +142,10 @@ def test_a_worker_that_dies_or_hangs_is_replaced_and_numbers_stay(
     monkeypatch.setattr(Rollouts, "collect", strike)
     train(config(tmp_path / "struck", workers=1, hang_seconds=0.5))
     assert len(struck) == 2
-    assert capfd.readouterr().err.count("it is replaced") == 2
-    assert_same_run(tmp_path / "alone", tmp_path / "struck")
+    told = [line for line in capfd.readouterr().err.splitlines() if "it is replaced" in line]
+    assert len(told) == 2
+    assert all(why in line for line in told)
+    assert_same_run(alone, tmp_path / "struck")
     assert not workers_of(os.getpid())
 
 
@@ -337,7 +352,8 @@ def test_impossible_settings_are_refused(tmp_path: Path, changes: dict[str, obje
 def test_a_profile_says_where_the_time_went(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], workers: int
 ) -> None:
-    train(config(tmp_path / "run", env="FetchReach-v4", workers=workers, profile=True))
+    few = {"steps": 100, "eval_episodes": 1}
+    train(config(tmp_path / "run", env="FetchReach-v4", workers=workers, profile=True, **few))
     shown = capfd.readouterr().err
     figures = {
         line[2:24].strip(): float(line[24:].split()[0]) for line in shown.splitlines() if line.endswith("%")

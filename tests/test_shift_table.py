@@ -1,13 +1,13 @@
 """Where transfer breaks: worlds in processes, the table of levels, the sweep and what it proposes."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hand_made_runs import POINT, SIDEWAYS, STEERS, hand_made_run
+from hand_made_runs import POINT, SIDEWAYS, STEERS, hand_made_run, one_by_one
 
 from regoal.benchmarks import shift_sweep, shift_table, worlds
 from regoal.benchmarks.shift_proposal import Proposal, as_text, propose
@@ -21,14 +21,9 @@ from regoal.errors import BadInput, EnvFault
 FEW = ["reward_threshold", "action_delay"]
 
 
-def _one_by_one(function: Callable[[Any], Any], items: Sequence[Any], jobs: int, label: object) -> list[Any]:
-    """`run_all` in this process."""
-    return [function(item) for item in items]
-
-
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worlds, "run_all", _one_by_one)
+    monkeypatch.setattr(worlds, "run_all", one_by_one)
 
 
 @pytest.fixture
@@ -73,7 +68,7 @@ def test_numbers_do_not_depend_on_who_plays(tmp_path: Path, monkeypatch: pytest.
     runs = [hand_made_run(tmp_path / f"seed-{seed}", weight) for seed, weight in ((0, STEERS), (1, SIDEWAYS))]
     monkeypatch.setattr(shift_table, "families_for", lambda env: FEW[:1])
     side_by_side = measure_levels(runs, POINT, episodes=7, jobs=2)
-    monkeypatch.setattr(worlds, "run_all", _one_by_one)
+    monkeypatch.setattr(worlds, "run_all", one_by_one)
     assert measure_levels([tmp_path], POINT, episodes=7) == side_by_side
 
 

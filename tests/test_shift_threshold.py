@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from shift_play import POINT, no_action
+from shift_play import POINT, no_action, reward_of
 
 from regoal.buffers import HindsightBuffer
 from regoal.buffers.episode import Episode
@@ -24,10 +24,6 @@ def _pairs(spec: GoalSpec, distances: list[float]) -> tuple[Any, Any]:
     return achieved, desired
 
 
-def _score(spec: GoalSpec, pairs: tuple[Any, Any]) -> Any:
-    return spec.reward(*pairs)
-
-
 @pytest.mark.parametrize("env_id", NOMINAL)
 @pytest.mark.parametrize("factor", [0.5, 2.0])
 def test_pairs_are_scored_with_the_shifted_threshold(env_id: str, factor: float) -> None:
@@ -42,7 +38,7 @@ def test_pairs_are_scored_with_the_shifted_threshold(env_id: str, factor: float)
     copy.close()
     if env_id == POINT:
         with multiprocessing.get_context("spawn").Pool(1) as pool:
-            np.testing.assert_array_equal(pool.apply(_score, (spec, pairs)), [0, -1])
+            np.testing.assert_array_equal(pool.apply(reward_of, (spec, *pairs)), [0, -1])
     plain = GoalSpec.of(env_id)
     assert list(plain.reward(*_pairs(plain, [0.99 * edge, 1.01 * edge]))) == [0, -1]
     spec.close()

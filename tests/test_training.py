@@ -24,6 +24,7 @@ from regoal import (
 from regoal.agent import training
 from regoal.agent.checkpoints import newest_checkpoint
 from regoal.agent.interrupts import Stopped
+from regoal.agent.loop import RunResult
 from regoal.agent.rollouts import Rollouts
 from regoal.agent.run_folder import read_config
 from regoal.errors import TrainingFault
@@ -61,7 +62,7 @@ def test_the_same_command_gives_the_same_metrics_and_weights(
 ) -> None:
     runs = [tmp_path / name for name in "abc"]
     for run, seed in zip(runs, (0, 0, 1), strict=True):
-        train(config(run, agent=agent, seed=seed))
+        train(config(run, agent=agent, seed=seed, steps=200, eval_interval=100))
     assert without_wall(runs[0]) == without_wall(runs[1])
     assert (runs[0] / "episodes.csv").read_bytes() == (runs[1] / "episodes.csv").read_bytes()
     one, other, third = (newest_checkpoint(run).learner_arrays() for run in runs)
@@ -70,9 +71,14 @@ def test_the_same_command_gives_the_same_metrics_and_weights(
     assert any(not np.array_equal(one[key], third[key]) for key in one)
 
 
-def test_a_run_folder_says_all_about_the_run(tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    result = train(config(run))
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    """The run of `config` as it stands; reading it, and fine-tuning from it, changes nothing in it."""
+    return train(config(tmp_path_factory.mktemp("usual") / "run"))
+
+
+def test_a_run_folder_says_all_about_the_run(usual: RunResult) -> None:
+    result, run = usual, usual.path
     rows = metrics(run)
     assert [int(row["env_steps"]) for row in rows] == [0, 200, 400]
     assert [int(row["gradient_steps"]) for row in rows] == [0, 100, 200]
@@ -88,9 +94,8 @@ def test_a_run_folder_says_all_about_the_run(tmp_path: Path) -> None:
     assert (reached["env_steps"], reached["gradient_steps"], reached["episodes"]) == (400, 200, 8)
 
 
-def test_tensorboard_events_carry_the_usual_names(tmp_path: Path) -> None:
-    train(config(tmp_path / "run"))
-    events = EventAccumulator(str(tmp_path / "run"))
+def test_tensorboard_events_carry_the_usual_names(usual: RunResult) -> None:
+    events = EventAccumulator(str(usual.path))
     events.Reload()
     tags = set(events.Tags()["scalars"])
     assert {
@@ -103,9 +108,8 @@ def test_tensorboard_events_carry_the_usual_names(tmp_path: Path) -> None:
     assert [point.step for point in events.Scalars("eval/success_rate")] == [0, 200, 400]
 
 
-def test_a_policy_loads_without_env_and_acts_on_one_or_many(tmp_path: Path) -> None:
-    train(config(tmp_path / "run"))
-    policy = Policy.load(tmp_path / "run")
+def test_a_policy_loads_without_env_and_acts_on_one_or_many(usual: RunResult) -> None:
+    policy = Policy.load(usual.path)
     one = policy.act(np.zeros(4), np.ones(2))
     assert one.shape == (2,)
     assert one.dtype == np.float32
@@ -175,10 +179,10 @@ def test_ctrl_c_ends_with_a_checkpoint_and_the_handler_is_put_back(
 def test_input_statistics_are_fed_with_hindsight_goals_where_goals_are_relabelled(
     tmp_path: Path, relabel: str, goals_a_step: int
 ) -> None:
-    train(config(tmp_path / "run", relabel=relabel))
+    train(config(tmp_path / "run", relabel=relabel, steps=200))
     arrays = newest_checkpoint(tmp_path / "run").learner_arrays()
-    assert arrays["normaliser.goal.count"][0] == 400 * goals_a_step
-    assert arrays["normaliser.observation.count"][0] == 400 + 8  # one state more than steps an episode
+    assert arrays["normaliser.goal.count"][0] == 200 * goals_a_step
+    assert arrays["normaliser.observation.count"][0] == 200 + 4  # one state more than steps an episode
 
 
 def test_sigterm_checkpoints_and_says_143(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,9 +220,8 @@ def test_nothing_is_learned_before_learning_starts(tmp_path: Path) -> None:
     assert [int(row["gradient_steps"]) for row in metrics(tmp_path / "run")] == [0, 0, 100]
 
 
-def test_fine_tuning_starts_from_the_source_and_leaves_it_alone(tmp_path: Path) -> None:
-    source = tmp_path / "source"
-    train(config(source, seed=3))
+def test_fine_tuning_starts_from_the_source_and_leaves_it_alone(tmp_path: Path, usual: RunResult) -> None:
+    source = usual.path
     before = {path: path.read_bytes() for path in sorted(source.rglob("*")) if path.is_file()}
     zero_shot = {}
     for mode in ("naive", "warm_start"):
@@ -229,9 +232,10 @@ def test_fine_tuning_starts_from_the_source_and_leaves_it_alone(tmp_path: Path) 
                 mode=mode,
                 steps=300,
                 warmup_steps=100 if mode == "warm_start" else None,
-                seed=3,
+                seed=0,  # the source's: the same evaluations
                 eval_interval=100,
                 eval_episodes=4,
+                workers=0,
             ),
         )
         rows = metrics(tmp_path / mode)
@@ -248,7 +252,7 @@ def test_fine_tuning_starts_from_the_source_and_leaves_it_alone(tmp_path: Path) 
 def test_fine_tuning_without_an_update_keeps_the_source_to_the_last_bit(
     tmp_path: Path, agent: DDPGConfig | SACConfig
 ) -> None:
-    source = train(config(tmp_path / "source", agent=agent, steps=200))
+    source = train(config(tmp_path / "source", agent=agent, steps=100))
     tuned = finetune(
         source,
         FinetuneConfig(
@@ -258,6 +262,7 @@ def test_fine_tuning_without_an_update_keeps_the_source_to_the_last_bit(
             seed=5,
             normaliser="freeze",
             eval_episodes=2,
+            workers=0,
             overrides={"agent.updates_per_step": "1e-9"},
         ),
     )
@@ -269,15 +274,14 @@ def test_fine_tuning_without_an_update_keeps_the_source_to_the_last_bit(
         np.testing.assert_array_equal(before[key], after[key], err_msg=key)
 
 
-@pytest.mark.parametrize(("mode", "count"), [("freeze", 204), ("continue", 204 + 102), ("refit", 102)])
-def test_fine_tuning_treats_input_statistics_as_asked(tmp_path: Path, mode: str, count: int) -> None:
-    source = train(config(tmp_path / "source", steps=200))
-    tuned = finetune(
-        source,
-        FinetuneConfig(
-            out=str(tmp_path / "tuned"), steps=100, mode="naive", normaliser=mode, eval_episodes=2
-        ),
+@pytest.mark.parametrize(("mode", "count"), [("freeze", 408), ("continue", 408 + 102), ("refit", 102)])
+def test_fine_tuning_treats_input_statistics_as_asked(
+    tmp_path: Path, usual: RunResult, mode: str, count: int
+) -> None:
+    target = FinetuneConfig(
+        out=str(tmp_path / "tuned"), steps=100, mode="naive", normaliser=mode, eval_episodes=2, workers=0
     )
+    tuned = finetune(usual, target)
     assert newest_checkpoint(tuned.path).learner_arrays()["normaliser.observation.count"][0] == count
 
 
@@ -379,9 +383,42 @@ def test_bad_settings_are_refused_and_write_nothing(
 
 
 def test_a_shift_drawn_per_episode_is_recorded(tmp_path: Path) -> None:
-    train(config(tmp_path / "run", shift="action_gain=0.5..2"))
+    train(config(tmp_path / "run", shift="action_gain=0.5..2", steps=200))
     with (tmp_path / "run" / "episodes.csv").open(newline="") as file:
         drawn = [row["shift"] for row in csv.DictReader(file)]
     values = [float(text.removeprefix("action_gain=")) for text in drawn]
     assert len(set(values)) == len(values)
     assert all(0.5 <= value <= 2 for value in values)
+
+
+def test_a_policy_that_does_not_learn_yet_stays_as_it_is(
+    tmp_path: Path, source_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its input statistics would make another one of it, were they taken over as they are counted."""
+    plain, evaluated = Rollouts.evaluate, []
+
+    def noted(self: Rollouts, policy: Policy, n_episodes: int) -> None:
+        evaluated.append(policy)
+        plain(self, policy, n_episodes)
+
+    monkeypatch.setattr(Rollouts, "evaluate", noted)
+    finetune(
+        source_run,
+        FinetuneConfig(
+            out=str(tmp_path / "run"),
+            shift="action_gain=0.5",
+            steps=400,
+            warmup_steps=200,
+            eval_interval=100,
+            eval_episodes=1,
+            workers=0,
+        ),
+    )
+    source = Policy.load(source_run)
+    same = [
+        all(np.array_equal(one, two) for one, two in zip(source.arrays, policy.arrays, strict=True))
+        for policy in evaluated
+    ]
+    assert same == [True, True, True, False, False]  # after 0, 100, 200, 300 and 400 steps
+    arrays = newest_checkpoint(tmp_path / "run").learner_arrays()
+    assert arrays["normaliser.observation.count"][0] > 400, "they are counted all the same"

@@ -112,8 +112,8 @@ class InputsSeen:
 
     def __init__(self, learner: Any) -> None:
         self.calls: list[tuple[torch.Tensor, torch.Tensor]] = []
-        self._layer = learner._input
-        learner._input = self
+        self._layer = learner.inputs
+        learner.inputs = self
 
     def __call__(self, observation: torch.Tensor, desired_goal: torch.Tensor) -> torch.Tensor:
         self.calls.append((observation, desired_goal))
@@ -141,11 +141,11 @@ class StaleNextGoal:
     """A learner that feeds the next observation with the goal of another transition."""
 
     def __init__(self, learner: Any) -> None:
-        self._learner, self._input = learner, learner._input
+        self._learner, self.inputs = learner, learner.inputs
 
     def update(self, batch: Batch) -> None:
-        self._input(batch.observation, batch.desired_goal)
-        self._input(batch.next_observation, batch.desired_goal.roll(1, dims=0))
+        self.inputs(batch.observation, batch.desired_goal)
+        self.inputs(batch.next_observation, batch.desired_goal.roll(1, dims=0))
 
 
 @pytest.fixture(scope="module")
@@ -233,7 +233,7 @@ def test_trap_4_only_termination_stops_bootstrapping(learner: Any, point_spec: G
     learner.target_critic = lambda x, action: torch.full((2, len(x)), -30.0)
 
     def target_of(batch: Batch) -> torch.Tensor:
-        next_x = learner._input(batch.next_observation, batch.desired_goal)
+        next_x = learner.inputs(batch.next_observation, batch.desired_goal)
         if isinstance(learner, SAC):
             target: torch.Tensor = learner.critic_target(
                 next_x, *learner.sample(*learner.distribution(next_x)), batch
@@ -568,8 +568,8 @@ def assert_rewards_follow_from_goals(buffer: HindsightBuffer) -> None:
 class Unverified(HindsightBuffer):
     """Believes every reward."""
 
-    def _verify(self, episode: Episode) -> None:
-        pass
+    def add_episode(self, episode: Episode, *, foreign: bool = True) -> None:
+        super().add_episode(episode, foreign=True)
 
 
 class StoredReward(HindsightBuffer):

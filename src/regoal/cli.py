@@ -8,6 +8,7 @@ from typing import Any
 import tyro
 
 import regoal
+from regoal import benchmark_commands as benchmarking
 from regoal import learning_commands as learning
 from regoal import looking_commands as looking
 from regoal.errors import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTERRUPTED, BadInput, RunFault, did_you_mean
@@ -18,9 +19,11 @@ COMMANDS: dict[str, Callable[..., Any]] = {
         learning.train,
         learning.finetune,
         learning.resume,
+        benchmarking.benchmark,
         looking.evaluate,
         looking.rank,
         looking.watch,
+        looking.inspect,
         looking.check,
         looking.settings,
         looking.shifts,

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from regoal.benchmarks.seeds import parse_seeds
 from regoal.errors import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTERRUPTED, BadInput, RunFault
 
 if TYPE_CHECKING:
@@ -140,21 +141,6 @@ def per_seed(config: "TrainConfig", seeds: str) -> "list[TrainConfig]":
         dataclasses.replace(config, seed=seed, out=str(Path(config.out) / f"seed-{seed}"))
         for seed in parse_seeds(seeds)
     ]
-
-
-def parse_seeds(text: str) -> list[int]:
-    """The seeds of a text such as `0..4` or `0,2,5`."""
-    try:
-        if ".." in text:
-            first, last = (int(part) for part in text.split(".."))
-            seeds = list(range(first, last + 1))
-        else:
-            seeds = [int(part) for part in text.split(",")]
-    except ValueError:
-        seeds = []
-    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
-        raise BadInput("seeds", "a range 0..4 or a list 0,2,5 of different seeds", repr(text))
-    return seeds
 
 
 def ending(run: str | os.PathLike[str]) -> str:

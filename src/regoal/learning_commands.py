@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from regoal.launch import Machine, Trust, assignments, parse_seeds, per_seed, said, train_all
+from regoal.benchmarks.seeds import parse_seeds
+from regoal.launch import Machine, Trust, assignments, per_seed, said, train_all
 
 if TYPE_CHECKING:
     from regoal.agent.config import TrainConfig

@@ -245,6 +245,40 @@ def doctor() -> int:
     return EXIT_FAILED if problems else 0
 
 
+def inspect(
+    run: Run,
+    /,
+    rows: int = 10,
+    out: Path | None = None,
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = False,
+    trust: TrustOptions = Trust(),  # noqa: B008  (frozen)
+) -> int:
+    """Show a batch as the learner of a run sees it: goals, where they come from, rewards before and after.
+
+    Args:
+        run: A run folder that holds its episodes: running, stopped, or finished with --keep-replay.
+        rows: Rows to show, spread evenly over the batch.
+        out: A picture to write, too: FILE.png or FILE.svg.
+        as_json: Print JSON, all rows.
+        trust: What the run may import and give to its env.
+    """
+    from regoal.benchmarks import inspection as view
+
+    if rows < 1:
+        raise BadInput("rows", "1 or more", str(rows))
+    if out is not None:
+        view.require_picture(out)
+    trust.grant()
+    from regoal.agent.inspection import inspect as look
+
+    found = look(run)
+    print(json.dumps(found.to_json()) if as_json else view.as_text(found, rows))
+    if out is not None:
+        view.draw(out, found)
+        print(out, file=sys.stderr)
+    return 0
+
+
 def _require_episodes(episodes: int, seed: int) -> None:
     if episodes < 1:
         raise BadInput("episodes", "1 or more", str(episodes))

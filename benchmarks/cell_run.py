@@ -1,0 +1,167 @@
+"""One cell of a benchmark, begun or gone on with, in a process of its own on whatever machine."""
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from regoal.agent.checkpoints import Checkpoint, whole_checkpoints
+from regoal.agent.run_folder import read_config, rewrite_config
+from regoal.agent.run_lock import LOCK, RunLock
+from regoal.agent.trust import trust_settings
+from regoal.benchmarks.cells import Cell
+from regoal.benchmarks.results import DONE
+from regoal.errors import BadInput
+
+LOCK_SECONDS = 10.0  # a process whose benchmark was killed ends by itself, but not at once
+
+
+@dataclass(frozen=True)
+class Job:
+    """A cell to run.
+
+    Attributes:
+        cell: the run.
+        columns: of all its rows of results.csv; kept with it when it is finished.
+    """
+
+    cell: Cell
+    columns: dict[str, Any]
+
+
+def is_finished(cell: Cell) -> bool:
+    """Whether a cell has been run to its end, with these settings."""
+    try:
+        done = json.loads((cell.path / DONE).read_text())
+    except (OSError, ValueError):
+        return False
+    return isinstance(done, dict) and done.get("config_hash") == cell.config_hash
+
+
+def run_cell(job: Job) -> None:
+    """Run a cell to its end from wherever it is; what it prints goes into its log.
+
+    Raises:
+        BadInput: it cannot be run, or another process does.
+        Stopped: a stop was asked for; it can be gone on with.
+        RunFault: it went wrong.
+    """
+    job.cell.path.mkdir(parents=True, exist_ok=True)
+    with printing_to(job.cell.log):
+        print(f"{job.cell.name}: process {os.getpid()} on {socket.gethostname()}")
+        try:
+            _run(job)
+        except BaseException:
+            traceback.print_exc()
+            raise
+
+
+@contextlib.contextmanager
+def printing_to(log: Path) -> Iterator[None]:
+    """Everything that this process prints, from C too, goes to the end of a file."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = {number: os.dup(number) for number in (1, 2)}
+    try:
+        with log.open("a", buffering=1) as file:
+            for number in kept:
+                os.dup2(file.fileno(), number)
+            with contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+                yield
+    finally:
+        for number, before in kept.items():
+            os.dup2(before, number)
+            os.close(before)
+
+
+def _run(job: Job) -> None:
+    from regoal.agent.training import resume, train  # here, because whoever makes jobs needs no torch
+
+    cell = job.cell
+    trust_settings(cell.config)  # whoever made it a job has held it against what the user named
+    if cell.source is not None:
+        _require_source(cell.source)
+    checkpoint = _checkpoint_to_go_on_from(cell)
+    if checkpoint is None:
+        train(cell.config)
+    elif not checkpoint.state["progress"]["finished"]:
+        resume(cell.path)
+    stage = cell.path / f".{DONE}-{os.getpid()}"
+    stage.write_text(json.dumps(job.columns | {"config_hash": cell.config_hash}, indent=1) + "\n")
+    stage.rename(cell.path / DONE)
+
+
+def _checkpoint_to_go_on_from(cell: Cell) -> Checkpoint | None:
+    """The newest checkpoint of a cell; a folder without one to rely on is emptied.
+
+    Raises:
+        BadInput: another process works on it, or it is the run of other settings.
+    """
+    with _locked(cell.path):
+        checkpoint = _newest(cell.path)
+        if (cell.path / "config.toml").exists() and checkpoint is not None:
+            _require_same_settings(cell)
+            if read_config(cell.path) != cell.config:  # it lies elsewhere now, or its source does
+                rewrite_config(cell.path, cell.config)
+            if not checkpoint.state["progress"]["inside_block"]:
+                return checkpoint
+        # Killed before it had saved anything; or saved after an error, which is not bit-exact.
+        for path in cell.path.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != LOCK:
+                path.unlink()
+    return None
+
+
+def _newest(run: Path) -> Checkpoint | None:
+    if not (run / "checkpoints").is_dir():
+        return None
+    return next(whole_checkpoints(run), None)
+
+
+@contextlib.contextmanager
+def _locked(run: Path) -> Iterator[None]:
+    """Under the lock of a run, waiting a little for a process that is about to end."""
+    end = time.monotonic() + LOCK_SECONDS
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(RunLock(run))
+                break
+            except BadInput:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.2)
+        yield
+
+
+def _require_same_settings(cell: Cell) -> None:
+    there, planned = cell.identity(read_config(cell.path)), cell.identity(cell.config)
+    different = [
+        f"{name}={there.get(name)!r} (not {planned.get(name)!r})"
+        for name in sorted(there.keys() | planned.keys())
+        if there.get(name) != planned.get(name)
+    ]
+    if different:
+        fix = "Take the folder away, or use another --out."
+        raise BadInput(f"{cell.path}", "a run of the suite's settings", ", ".join(different), fix)
+
+
+def _require_source(source: Cell) -> None:
+    """That the last checkpoint of a source is whole: with an older one, arms would not be comparable."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        checkpoint = _newest(source.path)
+    if checkpoint is None or not checkpoint.state["progress"]["finished"]:
+        fix = "Take its folder away and start the benchmark again."
+        raise BadInput(f"{source.path}", "a source that is trained to its end", "one that is not", fix)

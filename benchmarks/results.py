@@ -1,0 +1,149 @@
+"""The tidy results of a benchmark: one CSV, a row an evaluation, made of its finished cells alone.
+
+    suite, task, arm, env, shift, mode, relabel, agent, seed, env_steps, gradient_steps, success, return,
+    zero_shot, commit, config_hash, command, wall_seconds
+
+`task` is the env, and its shift where there is one; `zero_shot` is 1 for arms that are evaluated once and do
+not learn; `wall_seconds` is the one column that another run of the same suite gives other values for.
+"""
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from regoal.benchmarks.curves import Curve
+from regoal.benchmarks.tables import read_rows
+from regoal.errors import BadInput
+
+Value = TypeVar("Value")
+
+RESULTS = "results.csv"
+DONE = "cell.json"  # in the folder of a finished cell
+OF_CELL = ("suite", "task", "arm", "env", "shift", "mode", "relabel", "agent", "seed")
+OF_EVALUATION = ("env_steps", "gradient_steps", "success", "return")
+ORIGIN = ("zero_shot", "commit", "config_hash", "command")
+COLUMNS = (*OF_CELL, *OF_EVALUATION, *ORIGIN, "wall_seconds")
+
+
+def write_results(out: Path) -> Path:
+    """Write DIR/results.csv anew from the finished cells: the same bytes for the same cells.
+
+    Args:
+        out: DIR, the folder of the benchmark.
+
+    Returns:
+        The file.
+    """
+    path, stage = out / RESULTS, out / f".{RESULTS}-{os.getpid()}"
+    with stage.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(_rows(out))
+    stage.rename(path)
+    return path
+
+
+def _rows(out: Path) -> Iterator[dict[str, Any]]:
+    done = [(json.loads(path.read_text()), path.parent) for path in out.glob(f"cells/*/*/*/{DONE}")]
+    of_arms = [(columns, run) for columns, run in done if columns.get("arm")]
+    for columns, run in sorted(of_arms, key=lambda one: int(one[0]["place"])):
+        same = {name: columns[name] for name in (*OF_CELL, *ORIGIN)}
+        for row in read_rows(run / "metrics.csv"):
+            yield same | {name: row[name] for name in (*OF_EVALUATION, "wall_seconds")}
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a benchmark found.
+
+    Attributes:
+        rows: of results.csv, as text, by column.
+    """
+
+    rows: tuple[dict[str, str], ...]
+
+    @property
+    def tasks(self) -> list[str]:
+        """Names of the tasks, in the order of the suite."""
+        return _in_order(row["task"] for row in self.rows)
+
+    @property
+    def arms(self) -> list[str]:
+        """Names of the arms, in the order of the suite."""
+        return _in_order(row["arm"] for row in self.rows)
+
+    @property
+    def seeds(self) -> list[int]:
+        """Seeds of which any cell is finished, in the order of the suite."""
+        return _in_order(int(row["seed"]) for row in self.rows)
+
+    @property
+    def zero_shot(self) -> set[str]:
+        """Names of the arms that do not learn."""
+        return {row["arm"] for row in self.rows if row["zero_shot"] == "1"}
+
+    def seeds_of(self, task: str, arm: str) -> list[int]:
+        """Seeds whose cells are finished: the rows of the curve, in their order."""
+        return list(self._runs(task, arm))
+
+    def curve(self, task: str, arm: str) -> Curve:
+        """Success of an arm in a task, a row a finished seed.
+
+        Where episodes differ in length, so do the steps at which runs are evaluated: the curve then has the
+        steps of the run with most evaluations, and of each run the evaluation that is nearest to them. An
+        arm of mode zero_shot, which is evaluated once, is a constant over the steps of the other arms.
+
+        Raises:
+            BadInput: no cell of the arm in the task is finished.
+        """
+        runs = self._runs(task, arm)
+        if not runs:
+            raise BadInput("results", "a finished cell", f"none of {arm!r} in {task!r}")
+        others = [run for name in self.arms for run in self._runs(task, name).values()]
+        longest = max(others if arm in self.zero_shot else list(runs.values()), key=len)
+        steps = longest[:, 0]
+        return Curve(steps, np.array([_nearest(run, steps) for run in runs.values()]))
+
+    def _runs(self, task: str, arm: str) -> dict[int, np.ndarray[Any, np.dtype[np.float64]]]:
+        """Steps and success of each seed's evaluations, (points, 2)."""
+        runs: dict[int, list[tuple[float, float]]] = {}
+        for row in self.rows:
+            if row["task"] == task and row["arm"] == arm:
+                points = runs.setdefault(int(row["seed"]), [])
+                points.append((float(row["env_steps"]), float(row["success"])))
+        return {seed: np.array(points) for seed, points in runs.items()}
+
+
+def read_results(path: Path) -> Results:
+    """Read a results.csv.
+
+    Raises:
+        BadInput: there is none, or it has other columns.
+    """
+    try:
+        rows = read_rows(path)
+    except (OSError, ValueError) as error:
+        raise BadInput("results", "a results.csv of `regoal benchmark`", f"{path} ({error})") from error
+    for row in rows:
+        if tuple(row) != COLUMNS or None in row.values():
+            got = ", ".join(map(str, row))
+            raise BadInput(f"{path}", f"the columns {', '.join(COLUMNS)}", got, "Write it anew.")
+    return Results(tuple(rows))
+
+
+def _nearest(
+    run: np.ndarray[Any, np.dtype[np.float64]], steps: np.ndarray[Any, np.dtype[np.float64]]
+) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Success (points,) of a run (evaluations, 2) where it was evaluated nearest to each of the steps."""
+    distance = np.abs(run[:, :1] - steps)  # (evaluations, points)
+    return np.asarray(run[distance.argmin(axis=0), 1])
+
+
+def _in_order(values: Iterable[Value]) -> list[Value]:
+    return list(dict.fromkeys(values))

@@ -1,0 +1,100 @@
+"""How pairs of goals are scored, and that an episode agrees with it."""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regoal.buffers.batch import Sizes
+from regoal.buffers.episode import Array, Episode
+from regoal.errors import BadInput, EnvFault, TrainingFault
+
+
+class GoalScorer(Sizes, Protocol):
+    """What the buffer needs of a goal spec: sizes, and scores of pairs of goals."""
+
+    @property
+    def max_episode_steps(self) -> int: ...
+    @property
+    def can_terminate(self) -> bool: ...
+    def reward(self, achieved_goal: Array, desired_goal: Array, /) -> NDArray[np.float32]: ...
+    def terminated(self, achieved_goal: Array, desired_goal: Array, /) -> NDArray[np.bool_]: ...
+
+
+def reached(goal_spec: GoalScorer, achieved_goal: Array, desired_goal: Array) -> NDArray[np.bool_]:
+    """Whether what was achieved is as good as the goal itself (n,), for pairs (n, goal_size)."""
+    best = goal_spec.reward(desired_goal, desired_goal)
+    return np.asarray(goal_spec.reward(achieved_goal, desired_goal) >= best, np.bool_)
+
+
+def require_shapes(goal_spec: GoalScorer, episode: Episode) -> None:
+    """That vectors have the sizes of the spec and are finite, and actions lie in [-1, 1].
+
+    Raises:
+        BadInput: a shape does not fit, or an action is out of range.
+        RunFault: a number is not finite in single precision.
+    """
+    spec, length = goal_spec, len(episode)
+    expected = {
+        "observation": (length + 1, spec.observation_size),
+        "achieved_goal": (length + 1, spec.goal_size),
+        "desired_goal": (spec.goal_size,),
+        "action": (length, spec.action_size),
+        "reward": (length,),
+    }
+    for name, shape in expected.items():
+        value = np.asarray(getattr(episode, name))
+        if value.shape != shape:
+            raise BadInput(f"episode.{name}", f"shape {shape}", f"shape {value.shape}")
+        beyond = ~(np.abs(value) <= np.finfo(np.float32).max)  # True for NaN too
+        if beyond.any():
+            where = f"{_name_of(goal_spec, episode)} {name} at {np.argwhere(beyond)[0].tolist()}"
+            fault = TrainingFault if name == "action" else EnvFault
+            raise fault(
+                where, "a finite float32 number", str(value[beyond][0]), "The episode was not stored."
+            )
+    if np.abs(episode.action).max() > 1 + 1e-5:
+        raise BadInput(
+            f"{_name_of(goal_spec, episode)} action",
+            "numbers in [-1, 1], the agent's units",
+            f"{float(np.abs(episode.action).max()):g}",
+            "Scale the env's actions to [-1, 1] before they are stored.",
+        )
+
+
+def require_scores(goal_spec: GoalScorer, episode: Episode) -> None:
+    """That reward and termination follow from the goals: hindsight is only right where they do.
+
+    Raises:
+        EnvFault: one does not.
+    """
+    where = _name_of(goal_spec, episode)
+    achieved = episode.achieved_goal[1:]
+    desired = np.broadcast_to(episode.desired_goal, achieved.shape)
+    reward = goal_spec.reward(achieved, desired)
+    wrong = np.flatnonzero(~np.isclose(reward, episode.reward, rtol=1e-5, atol=1e-6))
+    if len(wrong):
+        raise EnvFault(
+            f"{where} reward at step {wrong[0]}",
+            f"compute_reward(next achieved goal, desired goal) = {reward[wrong[0]]:g}",
+            f"{episode.reward[wrong[0]]:g}",
+            "The reward must follow from the two goals alone; `regoal check` shows more.",
+        )
+    ends = goal_spec.terminated(achieved, desired)
+    told = np.zeros(len(episode), np.bool_)
+    told[-1] = episode.terminated
+    wrong = np.flatnonzero(ends != told)
+    if len(wrong):
+        raise EnvFault(
+            f"{where} terminated at step {wrong[0]}",
+            f"compute_terminated(next achieved goal, desired goal) = {bool(ends[wrong[0]])}",
+            str(bool(told[wrong[0]])),
+            "Give the env a compute_terminated that says when reaching a goal ends the episode."
+            if not goal_spec.can_terminate
+            else "Termination must follow from the two goals alone.",
+        )
+
+
+def _name_of(goal_spec: GoalScorer, episode: Episode) -> str:
+    env_id = getattr(getattr(goal_spec, "recipe", None), "env_id", "env")
+    return f"{env_id} episode {episode.index}"

@@ -1,0 +1,69 @@
+"""The command that compares: `regoal benchmark`, as in `learning_commands.py`."""
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from regoal.errors import EXIT_FAILED, EXIT_INTERRUPTED, BadInput
+from regoal.launch import Trust
+
+TrustOptions = Annotated[Trust, tyro.conf.arg(name="")]
+
+
+def benchmark(
+    suite: tyro.conf.Positional[str],
+    /,
+    out: Path | None = None,
+    jobs: int | None = None,
+    retry: bool = False,
+    dry_run: bool = False,
+    silent_seconds: float = 600.0,
+    trust: TrustOptions = Trust(),  # noqa: B008  (frozen)
+) -> int:
+    """Run all that a suite compares, and write DIR/results.csv; the same command goes on where it was.
+
+    Args:
+        suite: A TOML file, or a suite that comes with regoal: smoke, relabel, transfer, strategies-k.
+        out: DIR; runs/NAME if not given.
+        jobs: Cells at a time; as many as there are cores if not given.
+        retry: Run those again, too, that failed before.
+        dry_run: Say what would be run and how long it would take, and run nothing.
+        silent_seconds: A cell that prints nothing for so long is ended, and begun once more; cells that go
+            well print a line every 15 s.
+        trust: What the suite may import and give to its envs.
+    """
+    from regoal.agent.machine import cores
+    from regoal.benchmarks.benchmark import require_buildable, run_suite
+    from regoal.benchmarks.cell_run import run_cell
+    from regoal.benchmarks.cells import cells_of
+    from regoal.benchmarks.estimate import describe
+    from regoal.benchmarks.parallel import Processes
+    from regoal.benchmarks.suite import load_suite
+
+    if jobs is not None and jobs < 1:
+        raise BadInput("jobs", "1 or more", str(jobs))
+    if not silent_seconds > 0:
+        raise BadInput("silent_seconds", "more than 0", f"{silent_seconds:g}")
+    trust.grant()
+    loaded, slots = load_suite(suite), jobs or cores()
+    folder = out or Path("runs") / loaded.name
+    if dry_run:
+        cells = cells_of(loaded, folder)
+        require_buildable(loaded, cells)
+        print(describe(loaded, cells, folder, slots))
+        return 0
+    try:
+        with Processes(run_cell, slots) as launcher:
+            code = run_suite(loaded, folder, launcher, retry=retry, silent_seconds=silent_seconds)
+    except KeyboardInterrupt:
+        print("\nstopped at once; the same command goes on", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    print(folder / "results.csv")
+    # Not there yet: the report comes with a change of its own, and is imported plainly then.
+    if code in (0, EXIT_FAILED) and importlib.util.find_spec("regoal.benchmarks.report"):
+        importlib.import_module("regoal.benchmarks.report").write_report(folder)
+    return code

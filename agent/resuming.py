@@ -32,6 +32,15 @@ from regoal.errors import BadInput
 if TYPE_CHECKING:
     from regoal.agent.loop import Training
 
+# Of what a checkpoint says of how far a run is, and of what kind each is.
+PARTS = {
+    "world": dict,
+    "run": dict,
+    "experience": dict,
+    "source": list,
+    "finished": bool,
+    "inside_block": bool,
+}
 SEGMENT_FIELDS = ("name", "size", "sha256", "episodes", "transitions")
 
 
@@ -60,6 +69,13 @@ def resumable(run: Path, config: TrainConfig) -> Checkpoint:
     """
     for checkpoint in whole_checkpoints(run):
         progress = _progress(checkpoint)
+        if progress["world"] != _world(config):
+            raise BadInput(
+                f"{run} config.toml",
+                f"the world that the checkpoint was made in, {progress['world']}",
+                str(_world(config)),
+                "A run goes on where it was; to go on elsewhere, fine-tune from it.",
+            )
         state = RunState.from_json(progress["run"])
         if progress["finished"] and not checkpoint.segments:
             sweep(run, ())  # in place of a process that was killed before it did
@@ -93,14 +109,20 @@ def _progress(checkpoint: Checkpoint) -> dict[str, Any]:
     """
     progress = checkpoint.state["progress"]
     try:
-        kinds = [type(progress[name]) for name in ("run", "experience", "source", "finished", "inside_block")]
+        kinds = [type(progress[name]) for name in PARTS]
         held = progress["experience"]["buffers"]["own"]["n_episodes"]
-        if kinds != [dict, dict, list, bool, bool] or type(held) is not int or held < 0:
+        if kinds != list(PARTS.values()) or type(held) is not int or held < 0:
             raise TypeError(f"{kinds}")
     except (KeyError, TypeError) as error:
         got = f"{type(error).__name__}: {error}"
         raise BadInput(f"{checkpoint.path}", "how far a run is", got[:200], "Copy it again.") from error
     return dict(progress)
+
+
+def _world(config: TrainConfig) -> dict[str, str]:
+    """Where a run plays."""
+    kwargs = ", ".join(f"{name}={value!r}" for name, value in sorted(config.env_kwargs.items()))
+    return {"env": config.env, "env_kwargs": kwargs, "shift": config.shift}
 
 
 def _require_columns(state: RunState, config: TrainConfig) -> None:
@@ -142,6 +164,7 @@ def note_resumed(run: Path, config: TrainConfig, env_steps: int, *, inside_block
 def progress_of(training: "Training") -> dict[str, Any]:
     """How far a run is, for JSON."""
     return {
+        "world": _world(training.config),
         "run": training.state.to_json(),
         "experience": training.experience.state(),
         "source": [{name: getattr(one, name) for name in SEGMENT_FIELDS} for one in training.source],

@@ -5,7 +5,6 @@ come back in the order of their indices, so what is learned does not depend on w
 own process plays what no worker has taken whenever it has nothing better to do.
 """
 
-import contextlib
 import select
 import sys
 from collections import Counter, deque
@@ -23,7 +22,7 @@ from regoal.agent.player import Player
 from regoal.agent.policy import Policy
 from regoal.agent.shared_block import BlockLayout, SharedBlock, slot_bytes
 from regoal.agent.worker import POLICY_PLACES, Assignment, Report, Task
-from regoal.agent.worker_process import WorkerProcess
+from regoal.agent.worker_process import WorkerProcess, within_limits
 from regoal.buffers.episode import Episode
 from regoal.envs.goal_spec import GoalSpec
 from regoal.errors import RunFault, SpoiledEpisode, WorkerFault
@@ -96,7 +95,7 @@ class Rollouts:
                 profiled=clocks is not None,
             )
             try:
-                with self._within_limits():
+                with within_limits(self._spec.recipe.env_id):
                     self._shared = SharedBlock(layout)
                 for number in range(workers):
                     self._workers.append(self._started(number))
@@ -287,18 +286,5 @@ class Rollouts:
 
     def _started(self, number: int) -> WorkerProcess:
         assert self._shared is not None
-        with self._within_limits():
+        with within_limits(self._spec.recipe.env_id):
             return WorkerProcess(replace(self._assignment, number=number), self._shared)
-
-    @contextlib.contextmanager
-    def _within_limits(self) -> Iterator[None]:
-        """Around what the system may refuse: another process, another file."""
-        try:
-            yield
-        except OSError as error:
-            raise WorkerFault(
-                f"{self._spec.recipe.env_id} workers",
-                "processes that can be started",
-                str(error),
-                "Use fewer --workers, or raise the limits (ulimit -n, ulimit -u).",
-            ) from error

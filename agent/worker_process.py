@@ -7,12 +7,32 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 from regoal.agent.shared_block import SharedBlock
 from regoal.agent.worker import Assignment, Report, Task
+from regoal.errors import WorkerFault
 
 START_SECONDS = 300.0  # to import everything and build the env
 PATIENCE_SECONDS = 2.0  # for a worker to end by itself when its connection is closed
+
+
+@contextlib.contextmanager
+def within_limits(env_id: str) -> Iterator[None]:
+    """Around what the system may refuse: another process, another file.
+
+    Raises:
+        WorkerFault: it has.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise WorkerFault(
+            f"{env_id} workers",
+            "processes that can be started",
+            str(error),
+            "Use fewer --workers, or raise the limits (ulimit -n, ulimit -u).",
+        ) from error
 
 
 class WorkerProcess:

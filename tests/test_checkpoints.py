@@ -104,6 +104,33 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["000001"]
 
 
+def test_figures_that_are_no_json_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(TrainingFault, match="The last checkpoint stays"):
+        save_checkpoint(tmp_path, policy(), {}, {"noted": float("inf")})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_incomplete_generation_pushes_no_older_one_out(tmp_path: Path) -> None:
+    for number in range(2 * KEEP):
+        save_checkpoint(tmp_path, policy(), {}, {}, complete=number < KEEP)
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 2 * KEEP
+    save(tmp_path, 1)
+    assert len(list((tmp_path / "checkpoints").iterdir())) == KEEP
+
+
+def test_a_save_that_fails_takes_its_half_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(tmp_path, 1)
+
+    def full(path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoints, "sync", lambda path: full(path) if path.name == "state.json" else None)
+    with pytest.raises(OSError, match="No space"):
+        save(tmp_path, 2)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["000001"]
+    assert loaded_value(tmp_path) == 1
+
+
 def test_everything_is_on_disk_before_the_new_generation_gets_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,7 +19,11 @@ from regoal.envs.goal_spec import GoalSpec
 from regoal.envs.point_reach import PointReach
 
 TINY = DDPGConfig(hidden=(16,), batch_size=32)
-BUSY = DDPGConfig(hidden=(16, 16), batch_size=32, updates_per_step=1.0)  # 2,000 updates at the first look
+BUSY = DDPGConfig(hidden=(16, 16), batch_size=32, updates_per_step=1.0)
+# Learns in 2,000 steps, and so many updates.
+LEARNS = DDPGConfig(
+    hidden=(64, 64), batch_size=128, lr=3e-3, gamma=0.95, random_share=0.8, updates_per_step=1.0
+)
 
 
 class Unmoved(PointReach):
@@ -123,8 +127,15 @@ def test_a_goal_that_never_moves_is_told_once_and_not_in_two_ways(
     assert "regoal check diagnosis/Unmoved-v0" in told
 
 
+@pytest.fixture
+def _looks_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "LOOK_EVERY", 500)
+    monkeypatch.setattr(diagnosis, "UPDATES_BEFORE", 500)
+
+
+@pytest.mark.usefixtures("_looks_early")
 def test_an_object_that_rests_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    train(_config(tmp_path / "run", env="FetchPush-v4"))
+    train(_config(tmp_path / "run", env="FetchPush-v4", steps=500))
     (told,) = _warnings(capsys.readouterr().err)
     assert re.search(r"(0\.9\d|1\.00) of the relabelled rewards are 0: what is to be moved rests", told)
     assert "--set informative_share=0.7" in told
@@ -139,29 +150,30 @@ def test_hindsight_goals_that_are_never_reached_are_told(
     assert "--relabel future" in told
 
 
+@pytest.mark.usefixtures("_looks_early")
 def test_a_discount_that_sees_nothing_puts_q_on_its_bound(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    train(_config(tmp_path / "run", agent=dataclasses.replace(BUSY, gamma=0.3)))
+    train(_config(tmp_path / "run", agent=dataclasses.replace(BUSY, gamma=0.3), steps=500))
     (told,) = _warnings(capsys.readouterr().err)
     assert "targets sit on the lower bound, -1.43: with agent.gamma=0.3 it sees 1.4 steps ahead" in told
 
 
+@pytest.mark.usefixtures("_looks_early")
 def test_an_absurd_learning_rate_saturates_the_actions(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    train(_config(tmp_path / "run", agent=dataclasses.replace(BUSY, lr=1.0)))
+    train(_config(tmp_path / "run", agent=dataclasses.replace(BUSY, lr=1.0), steps=500))
     (told,) = _warnings(capsys.readouterr().err)
     assert "1.00 of the policy's actions are beyond 0.99 of their range" in told
     assert "Lower agent.lr (now 1), or raise agent.action_l2" in told
 
 
-@pytest.mark.parametrize(("env", "steps"), [("regoal/PointReach-v0", 2_800), ("FetchReach-v4", 2_000)])
+@pytest.mark.parametrize("env", ["regoal/PointReach-v0", "FetchReach-v4"])
 def test_a_run_that_learns_is_told_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], env: str, steps: int
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], env: str
 ) -> None:
-    agent = DDPGConfig(hidden=(64, 64), batch_size=128, updates_per_step=1.0)
-    result = train(_config(tmp_path / "run", env=env, agent=agent, steps=steps, eval_episodes=10))
+    result = train(_config(tmp_path / "run", env=env, agent=LEARNS, eval_episodes=10))
     assert result.gradient_steps >= diagnosis.UPDATES_BEFORE
     assert result.success >= 0.5, "it learns"
     assert not _warnings(capsys.readouterr().err)

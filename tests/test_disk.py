@@ -84,8 +84,8 @@ from regoal.errors import SaveFault
 
 disk = Path(sys.argv[1])
 run, filler = disk / "run", disk / "filler"
-options = dict(agent=DDPGConfig(hidden=(64, 64), batch_size=16), eval_episodes=1, checkpoint_interval=100, workers=0)
-options["keep_replay"] = True
+options = dict(agent=DDPGConfig(hidden=(64, 64), batch_size=16), eval_episodes=1, workers=0)
+options |= dict(checkpoint_interval=100, keep_replay=True)
 for attempt in (1, 2, 3):  # a disk that stays full costs nothing that was learned
     try:
         if attempt == 1:

@@ -315,3 +315,12 @@ def _one_thread() -> Iterator[None]:
 
     yield
     torch.set_num_threads(1)
+
+
+def test_a_run_does_not_go_on_in_another_world(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    _cut(lambda: train(config(run)), "_add", 3, Killed)
+    text = (run / "config.toml").read_text()
+    (run / "config.toml").write_text(text.replace('shift = ""', 'shift = "action_gain=0.5"'))
+    with pytest.raises(BadInput, match=r"the world that the checkpoint was made in.*fine-tune from it"):
+        resume(run)

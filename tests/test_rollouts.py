@@ -366,5 +366,7 @@ def test_a_profile_says_where_the_time_went(
         "sampling",
         "update",
         "waiting for workers",
+        "saving",
     }
-    assert all(seconds > 0 for name, seconds in figures.items() if name != "waiting for workers"), figures
+    little = ("waiting for workers", "saving")  # perhaps less than is shown
+    assert all(seconds > 0 for name, seconds in figures.items() if name not in little), figures

@@ -205,13 +205,18 @@ def test_a_second_shift_is_refused_and_told_how_to_write_both() -> None:
 def test_an_env_that_is_not_in_the_table_takes_what_needs_no_table() -> None:
     class Plain(gym.Env[dict[str, Any], Any]):
         action_space = gym.spaces.Box(-1, 1, (2,), np.float32)
-        observation_space = gym.spaces.Dict(observation=gym.spaces.Box(-1, 1, (2,), np.float32))
+        observation_space = gym.spaces.Dict(
+            {
+                key: gym.spaces.Box(-1, 1, (2,), np.float32)
+                for key in ("observation", "achieved_goal", "desired_goal")
+            }
+        )
 
         def reset(
             self, *, seed: int | None = None, options: Any = None
         ) -> tuple[dict[str, Any], dict[str, Any]]:
             super().reset(seed=seed)
-            return {"observation": np.ones(2, np.float32)}, {}
+            return {key: np.ones(2, np.float32) for key in self.observation_space}, {}
 
     text = "observation_bias=1,observation_noise=5,observation_delay=1,action_gain=mild,action_bias=0.1,"
     env = Shift.parse(text + "action_noise=0.1,action_delay=1").apply(Plain())

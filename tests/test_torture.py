@@ -117,6 +117,7 @@ def test_a_simulation_that_resets_itself_spoils_the_episode(
             self.data.qvel[:] = np.nan
         return plain(self, action)
 
+    monkeypatch.chdir(tmp_path)  # MuJoCo writes a log where it stands
     monkeypatch.setattr(MujocoFetchEnv, "step", shaken)
     settings = dataclasses.replace(config("FetchReach-v4", tmp_path / "run"), steps=200)
     train(settings)

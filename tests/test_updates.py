@@ -50,15 +50,15 @@ def constant_critic(critic: Ensemble, values: list[float]) -> None:
 
 
 def next_input(agent: DDPG | SAC, data: Batch) -> torch.Tensor:
-    return agent._input(data.next_observation, data.desired_goal)
+    return agent.inputs(data.next_observation, data.desired_goal)
 
 
 def test_both_ends_of_a_batch_are_normalised_alike() -> None:
     agent, data = learner(DDPGConfig(**SMALL)), batch()
     agent.normaliser.update(np.random.default_rng(0).normal(1, 2, (9, 4)), np.ones((9, 2)))
     agent.refresh()
-    here, after = agent._input.both_ends(data).chunk(2)
-    torch.testing.assert_close(here, agent._input(data.observation, data.desired_goal), rtol=0, atol=0)
+    here, after = agent.inputs.both_ends(data).chunk(2)
+    torch.testing.assert_close(here, agent.inputs(data.observation, data.desired_goal), rtol=0, atol=0)
     torch.testing.assert_close(after, next_input(agent, data), rtol=0, atol=0)
 
 
@@ -104,14 +104,14 @@ def test_ddpg_actor_loss_is_the_price_of_actions_minus_the_value() -> None:
             parameter.zero_()
         agent.actor.layers()[-1][1].fill_(math.atanh(0.6))
     data = batch()
-    info = agent.update_actor(agent._input(data.observation, data.desired_goal))
+    info = agent.update_actor(agent.inputs(data.observation, data.desired_goal))
     assert float(info["actor_loss"]) == pytest.approx(0.5 * 0.36 + 4.0, rel=1e-5)
 
 
 def test_actor_update_ascends_the_value_and_leaves_the_critic_alone() -> None:
     agent = learner(DDPGConfig(**SMALL, action_l2=0.0))
     data = batch(64)
-    x = agent._input(data.observation, data.desired_goal)
+    x = agent.inputs(data.observation, data.desired_goal)
     critic_before = [parameter.clone() for parameter in agent.critic.parameters()]
     before = agent.critic(x, agent.actor(x)[0].tanh()).mean().item()
     for _ in range(20):
@@ -255,7 +255,7 @@ def test_the_numpy_policy_acts_as_the_torch_actor(config: DDPGConfig | SACConfig
     normaliser.update(3 + 2 * rng.standard_normal((50, 4)), rng.standard_normal((50, 2)))
     agent = make_learner(config, point_spec(), normaliser, 0)
     inputs = rng.standard_normal((5, 6)).astype(np.float32)
-    x = agent._input(torch.from_numpy(inputs[:, :4].copy()), torch.from_numpy(inputs[:, 4:].copy()))
+    x = agent.inputs(torch.from_numpy(inputs[:, :4].copy()), torch.from_numpy(inputs[:, 4:].copy()))
     expected = agent.actor(x)[0, :, :2].tanh().detach().numpy()
     policy = agent.policy()
     np.testing.assert_allclose(policy.mean_action(inputs), expected, atol=1e-6)

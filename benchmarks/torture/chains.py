@@ -68,7 +68,8 @@ def chains(folder: Path, tries: int, seed: int = 0) -> Tally:
         if ended != 0 or kills < 2:
             tally.failures.append(f"{name}: ended with exit code {ended}")
             continue
-        tally.failures += [f"{name}: {what} differ" for what in differences(whole[key], run)]
+        if differing := differences(whole[key], run):
+            tally.failures.append(f"{name}: {', '.join(differing)} differ")
     tally.note = f"{n_kills} kills"
     return tally
 

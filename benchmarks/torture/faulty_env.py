@@ -55,4 +55,4 @@ class Faulty(PointReach):
 
 
 if "torture/Faulty-v0" not in gym.registry:
-    gym.register("torture/Faulty-v0", entry_point=Faulty, max_episode_steps=EPISODE_STEPS)
+    gym.register("torture/Faulty-v0", entry_point=f"{__name__}:Faulty", max_episode_steps=EPISODE_STEPS)

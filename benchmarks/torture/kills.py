@@ -26,7 +26,7 @@ def kills(folder: Path, tries: int, seed: int = 0) -> Tally:
         out=str(run),
         agent=DDPGConfig(hidden=(32, 32), batch_size=32),
         steps=10**9,
-        capacity=2_000,
+        capacity=500,  # goes round soon: files of episodes come and go
         eval_interval=1_000,
         eval_episodes=2,
         checkpoint_interval=INTERVAL,
@@ -125,7 +125,8 @@ class _Killer:
                 n_saves += 1
                 if n_saves == 1:  # it waits for an answer: nothing moves meanwhile
                     self._seconds_to_save = time.monotonic() - began
-                    self.tally.failures += leftovers(self._run)
+                    if left := leftovers(self._run):
+                        self._fail("; ".join(left))
                     child.connection.send("go on")
         return heard
 

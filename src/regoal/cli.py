@@ -36,8 +36,9 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     from regoal.agent.interrupts import Stopped
 
-    # A user's own envs and strategies lie where the command is typed.
-    sys.path.insert(0, "")
+    # A user's own envs and strategies lie where the command is typed. What is installed comes first: a
+    # folder from elsewhere must not put its own numpy in the place of ours.
+    sys.path.append("")
     argv = sys.argv[1:] if argv is None else argv
     try:
         if argv[:1] == ["--version"]:

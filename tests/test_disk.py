@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tracemalloc  # noqa: F401  (pytest needs it to tell of threads, when no file can be opened any more)
 import warnings
 from collections.abc import Iterator
 from pathlib import Path

@@ -8,7 +8,7 @@ PEERS_READY := .venv-peers/.ready
 # One thread each: runs use the cores by running side by side.
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo results bench torture test test-slow test-peer lint type wheel clean
+.PHONY: demo results bench torture test test-slow test-peer test-browser lint type wheel clean
 
 demo: $(READY)
 	@$(BIN)/python -m regoal.benchmarks.demo --out runs/demo $(DEMO)
@@ -30,13 +30,18 @@ torture: $(READY)
 	@$(BIN)/python -m regoal.benchmarks.torture --results benchmarks/results $(TORTURE)
 
 test: $(READY)
-	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not peer" $(TESTS)
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not peer and not browser" $(TESTS)
 
 test-slow: $(READY)
 	@$(BIN)/python -m pytest -q -n 2 -m slow $(TESTS)
 
 test-peer: $(PEERS_READY)
 	@$(PEERS)/python -m pytest -q -m peer tests/test_peers.py
+
+# Needs a Chromium: apt install chromium chromium-driver.
+test-browser: $(READY)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[browser]"
+	@$(BIN)/python -m pytest -q -m browser tests/test_report_browser.py
 
 lint: $(READY)
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check .

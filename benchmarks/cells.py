@@ -107,7 +107,7 @@ def cells_of(suite: Suite, out: Path) -> list[Cell]:
 
 
 def _cell(suite: Suite, task: Task, arm: Arm, seed: int, source: Cell | None, out: Path) -> Cell:
-    name = f"{_folder(task.name)}/{_folder(arm.name)}/seed-{seed}"
+    name = f"{folder_name(task.name)}/{folder_name(arm.name)}/seed-{seed}"
     place = f"{suite.file} arm {arm.name} in {task.name}:"
     config = _arm_config(suite, task, arm, place)
     config = dataclasses.replace(
@@ -167,7 +167,7 @@ def _source(suite: Suite, task: Task, arm: Arm, seed: int, out: Path) -> Cell:
     shape = {name: arm.values[name] for name in SHAPES if name in arm.values}
     known = {"env": task.env, "agent": arm.values["agent"], **shape}
     label = "-".join([arm.values["agent"], *(label_of(name, value) for name, value in shape.items())])
-    name = f"source-{_folder(task.env)}/{_folder(label)}/seed-{seed}"
+    name = f"source-{folder_name(task.env)}/{folder_name(label)}/seed-{seed}"
     place = f"{suite.file} [pretrain] in {task.env}:"
     own = dict(suite.pretrain)
     replay = any(MODES[_mode(one)].figure == "source_share" for one in arms_of(suite))
@@ -240,7 +240,7 @@ def _mode(arm: Arm) -> str:
     return parse_mode(arm.values["mode"])[0]
 
 
-def _folder(text: str) -> str:
+def folder_name(text: str) -> str:
     """A text as the name of a folder."""
     name = re.sub(r"[^\w.,=+-]", "_", text)
     if len(name) > LONGEST_NAME:

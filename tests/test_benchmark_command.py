@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from regoal.agent import trust
 from regoal.agent.run_lock import RunLock
 from regoal.benchmarks.results import COLUMNS, read_results
 from regoal.benchmarks.tables import read_rows
@@ -100,7 +101,7 @@ def test_killed_and_stopped_again_and_again_it_gives_the_same_table(
 ) -> None:
     out, seed = tmp_path / "out", random.randrange(10_000)
     draws = random.Random(seed)
-    ways = ["kill", "stop", "kill", "driver", "interrupt", "kill"]
+    ways = ["kill", "stop", "driver", "interrupt", "kill"]
     codes = {"stop": 143, "interrupt": 130}
     for way in ways:
         process = _begun(suite, out)
@@ -142,8 +143,10 @@ def _wait_for_progress(out: Path, process: "subprocess.Popen[bytes]", more: int)
 
 
 def test_a_cell_that_fails_is_told_and_only_it_is_tried_again(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delitem(sys.modules, "late_envs", raising=False)  # other tests have it ...
+    monkeypatch.setattr(trust, "_named_modules", set())  # ... and have named it
     suite, out = tmp_path / "late.toml", tmp_path / "out"
     text = TINY.partition("[pretrain]")[0].replace("500", "400")
     grid = '[grid]\nenv = ["regoal/PointReach-v0", "late_envs:late/MovingGoal-v0"]\n'

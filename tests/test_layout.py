@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import regoal
+from regoal.benchmarks.report_page import TEMPLATE
 
 SOURCE = Path(regoal.__file__).parent
 ALLOWED = {
@@ -87,6 +88,10 @@ def test_every_file_belongs_to_a_listed_package() -> None:
 def test_every_shipped_suite_goes_into_the_wheel() -> None:
     assert {path.suffix for path in (SOURCE / "benchmarks" / "suites").iterdir()} == {".toml"}
     assert "suites/*.toml" in DATA["regoal.benchmarks"]
+
+
+def test_the_template_of_reports_goes_into_the_wheel() -> None:
+    assert TEMPLATE.name in DATA["regoal.benchmarks"]
 
 
 def loaded_after(statement: str) -> set[str]:

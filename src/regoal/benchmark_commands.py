@@ -1,7 +1,5 @@
-"""The command that compares: `regoal benchmark`, as in `learning_commands.py`."""
+"""The commands that compare: `regoal benchmark` and `regoal report`, as in `learning_commands.py`."""
 
-import importlib
-import importlib.util
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -24,7 +22,7 @@ def benchmark(
     silent_seconds: float = 600.0,
     trust: TrustOptions = Trust(),  # noqa: B008  (frozen)
 ) -> int:
-    """Run all that a suite compares, and write DIR/results.csv; the same command goes on where it was.
+    """Run all that a suite compares, and write DIR/results.csv and a report; the same command goes on.
 
     Args:
         suite: A TOML file, or a suite that comes with regoal: smoke, relabel, transfer, strategies-k.
@@ -42,6 +40,7 @@ def benchmark(
     from regoal.benchmarks.cells import cells_of
     from regoal.benchmarks.estimate import describe
     from regoal.benchmarks.parallel import Processes
+    from regoal.benchmarks.report import write_report
     from regoal.benchmarks.suite import load_suite
 
     if jobs is not None and jobs < 1:
@@ -63,7 +62,24 @@ def benchmark(
         print("\nstopped at once; the same command goes on", file=sys.stderr)
         return EXIT_INTERRUPTED
     print(folder / "results.csv")
-    # Not there yet: the report comes with a change of its own, and is imported plainly then.
-    if code in (0, EXIT_FAILED) and importlib.util.find_spec("regoal.benchmarks.report"):
-        importlib.import_module("regoal.benchmarks.report").write_report(folder)
+    if code in (0, EXIT_FAILED):  # not after a signal: whoever stops it wants it to end
+        print(write_report(folder))
     return code
+
+
+def report(
+    folder: tyro.conf.Positional[Path],
+    /,
+    trust: TrustOptions = Trust(),  # noqa: B008  (frozen)
+) -> int:
+    """Write the page, the Markdown table and the figures of a benchmark, finished or not.
+
+    Args:
+        folder: DIR of `regoal benchmark`.
+        trust: What its suite may import and give to its envs; without it, pictures of such runs are left out.
+    """
+    from regoal.benchmarks.report import write_report
+
+    trust.grant()
+    print(write_report(folder))
+    return 0

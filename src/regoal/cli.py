@@ -20,6 +20,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
         learning.finetune,
         learning.resume,
         benchmarking.benchmark,
+        benchmarking.report,
         looking.evaluate,
         looking.rank,
         looking.watch,

@@ -1,0 +1,349 @@
+"""The report of a benchmark: one file, the right figures, nothing claimed that was not found, nothing run."""
+
+import csv
+import re
+import shutil
+import statistics
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping, Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from regoal.benchmarks.report import write_report
+from regoal.benchmarks.report_data import read_findings
+from regoal.benchmarks.report_films import Film
+from regoal.benchmarks.report_page import page
+from regoal.benchmarks.report_text import headline
+from regoal.benchmarks.results import COLUMNS
+from regoal.cli import main
+from regoal.errors import BadInput
+
+SUITE = """
+name = "made"
+title = "{title}"
+seeds = {seeds}
+steps = 300
+eval_interval = 100
+[grid]
+env = ["{env}"]
+shift = {shifts}
+relabel = {relabels}
+[baseline]
+relabel = "none"
+"""
+PRETRAINED = SUITE.replace("[grid]", "[pretrain]\nsteps = 100\n[grid]").replace(
+    "[baseline]", 'mode = ["warm_start", "zero_shot"]\n[baseline]\nmode = "warm_start"'
+)
+Runs = Mapping[tuple[str, str, int], Sequence[float]]
+GAIN, TURN = "regoal/PointReach-v0 action_gain=0.5", "regoal/PointReach-v0 action_rotation=60"
+# Success after 0, 100, 200 and 300 steps, by task, arm and seed.
+LEARNED: Runs = {
+    (GAIN, "future", 0): [0.0, 0.5, 0.8, 1.0],
+    (GAIN, "future", 1): [0.2, 0.9, 0.9, 1.0],
+    (TURN, "future", 0): [0.0, 0.1, 0.6, 0.7],
+    (TURN, "future", 1): [0.0, 0.0, 0.0, 0.3],
+    (GAIN, "none", 0): [0.0, 0.0, 0.1, 0.1],
+    (GAIN, "none", 1): [0.1, 0.1, 0.0, 0.2],
+    (TURN, "none", 0): [0.0, 0.0, 0.0, 0.0],
+    (TURN, "none", 1): [0.0, 0.1, 0.0, 0.0],
+}
+VOID = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "wbr", "path", "use"}
+
+
+class _Page(HTMLParser):
+    """What stands in a page: attributes, tables, text, and whether its elements are closed."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.attributes: list[tuple[str, str, str]] = []
+        self.rows: list[dict[str, str]] = []  # of the tables that become cards
+        self.text = ""
+        self._open: list[str] = []
+        self._cell: str | None = None
+        self.feed(path.read_text())
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self._open.append(tag)
+        if tag == "tr":
+            self.rows.append({})
+        if tag in ("th", "td"):
+            self._cell = (dict(attrs).get("data-label") or tag).replace("\u00a0", " ")
+            self.rows[-1].setdefault(self._cell, "")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self._open.pop() == tag
+        if tag in ("th", "td"):
+            self._cell = None
+
+    def handle_data(self, data: str) -> None:
+        if self._open and self._open[-1] in ("script", "style"):
+            return
+        self.text += data
+        if self._cell is not None:
+            self.rows[-1][self._cell] += data.replace("\u00a0", " ")
+
+    def row(self, arm: str, label: str) -> dict[str, str]:
+        """The first row of an arm that has a cell of that name."""
+        return next(row for row in self.rows if row.get("th") == arm and label in row)
+
+    def values(self, name: str) -> list[str]:
+        return [value for _, attribute, value in self.attributes if attribute == name]
+
+
+def _made(
+    out: Path,
+    runs: Runs,
+    *,
+    suite: str = SUITE,
+    title: str = "Made by hand",
+    env: str = "regoal/PointReach-v0",
+    seeds: str = "[0, 1]",
+    shifts: str = '["action_gain=0.5", "action_rotation=60"]',
+    relabels: str = '["future", "none"]',
+    failures: Sequence[tuple[str, str, int]] = (),
+    origin: tuple[str, str] = ("c0ffee", "regoal benchmark made"),
+) -> Path:
+    out.mkdir(parents=True)
+    (out / "suite.toml").write_text(
+        suite.format(title=title, env=env, seeds=seeds, shifts=shifts, relabels=relabels)
+    )
+    with (out / "results.csv").open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for (task, arm, seed), success in runs.items():
+            world, _, shift = task.partition(" ")
+            cell = ["made", task, arm, world, shift, "scratch", arm, "ddpg", seed]
+            end = [int("zero_shot" in arm), *origin, 0.5]
+            end.insert(2, f"hash-{arm[0]}{seed}")
+            for point, value in enumerate(success):
+                writer.writerow([*cell, 100 * point, point, value, -1, *end])
+    with (out / "failures.csv").open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([("cell", "error", "attempts"), *failures])
+    return out
+
+
+def _area(success: Sequence[float]) -> float:
+    return (sum(success) - (success[0] + success[-1]) / 2) / (len(success) - 1)
+
+
+def _sound(path: Path) -> _Page:
+    """A page that stands alone and whose links lead somewhere."""
+    found, text = _Page(path), path.read_text()
+    assert not re.search(r"https?:|//[a-z]|@import|<link rel=.stylesheet", text)
+    ids = found.values("id")
+    assert len(ids) == len(set(ids))
+    for target in [*found.values("href"), *found.values("xlink:href")]:
+        assert target == "data:," or target.removeprefix("#") in ids, target
+    for target in re.findall(r"url\(#([^)]*)\)", text):
+        assert target in ids
+    assert all(source.startswith("data:image/") for source in found.values("src"))
+    return found
+
+
+def test_figures_in_the_tables_are_those_of_results_csv(tmp_path: Path) -> None:
+    found = _sound(write_report(_made(tmp_path / "out", LEARNED)))
+    for arm in ("future", "none"):
+        areas = [_area(success) for (_, name, _), success in LEARNED.items() if name == arm]
+        finals = [sum(success[-3:]) / 3 for (_, name, _), success in LEARNED.items() if name == arm]
+        row = found.row(arm, "AUC, IQM")
+        assert row["Mean success over the run (AUC)"].startswith(f"{statistics.mean(areas):.2f} [")
+        assert row["Final success"].startswith(f"{statistics.mean(finals):.2f} [")
+        # Of four runs the lowest and the highest fall out of the interquartile mean.
+        assert row["AUC, IQM"].startswith(f"{statistics.mean(sorted(areas)[1:3]):.2f} [")
+        assert row["Final success, IQM"].startswith(f"{statistics.mean(sorted(finals)[1:3]):.2f} [")
+    row = found.row("future", "AUC, IQM")
+    # At 50 % for two evaluations: from 100, 100, 200 and never; at 80 %: from 200 and 100; at 90 %: from 100.
+    assert row["Steps to 50 %"] == "100 (75% of 4)"
+    assert row["Steps to 80 %"] == "200 (50% of 4)"
+    assert row["Steps to 90 %"] == "> 300 (25% of 4)"
+    assert row["P(AUC above baseline’s)"].startswith("1.00 [")
+    difference = statistics.mean(
+        _area(LEARNED[task, "future", seed]) - _area(LEARNED[task, "none", seed])
+        for task in (GAIN, TURN)
+        for seed in (0, 1)
+    )
+    assert found.row("future", "Judged")["Difference in AUC"].startswith(f"{difference:+.2f} [")
+    assert found.row("future", "Judged")["p (to be at most)"] == "0.12 (0.05)"  # 2 / 2^4
+
+
+def test_too_few_seeds_are_said_to_be_too_few_and_enough_to_be_enough(tmp_path: Path) -> None:
+    few = read_findings(_made(tmp_path / "few", LEARNED))
+    assert headline(few).startswith(
+        "Too few seeds to claim a difference from none: with 1 arm beside it, 6 pairs"
+    )
+    many: Runs = {
+        (GAIN, arm, seed): [0.0, top + seed / 100, top, top]
+        for arm, top in (("future", 0.8), ("none", 0.2))
+        for seed in range(8)
+    }
+    enough = read_findings(_made(tmp_path / "many", many, seeds='"0..7"', shifts='["action_gain=0.5"]'))
+    assert headline(enough) == "future (+0.50) has a higher mean success over the run than none."
+    same: Runs = {
+        (GAIN, arm, seed): [0.0, 0.5, 0.5 + (seed % 2 if arm == "none" else 0.5) / 10, 0.5]
+        for arm in ("future", "none")
+        for seed in range(8)
+    }
+    equal = read_findings(_made(tmp_path / "same", same, seeds='"0..7"', shifts='["action_gain=0.5"]'))
+    assert headline(equal) == "No difference from none can be claimed of 1 arm, from 8 pairs each."
+
+
+def test_the_same_folder_gives_the_same_bytes(tmp_path: Path) -> None:
+    one, other = (_made(tmp_path / name, LEARNED) for name in ("one", "other"))
+    for out in (one, other):
+        write_report(out)
+    written = sorted(path.relative_to(one) for path in one.rglob("*") if path.is_file())
+    assert {path.suffix for path in written} == {".html", ".md", ".png", ".svg", ".toml", ".csv"}
+    for path in written:
+        assert (one / path).read_bytes() == (other / path).read_bytes(), path
+    before = (one / "report.html").read_bytes()
+    assert main(["report", str(one)]) == 0
+    assert (one / "report.html").read_bytes() == before
+
+
+def test_every_figure_names_what_it_was_made_from_and_is_there_for_papers(tmp_path: Path) -> None:
+    out = _made(tmp_path / "out", LEARNED)
+    text = write_report(out).read_text()
+    captions = re.findall(r"<figcaption>(.*?)</figcaption>", text, re.DOTALL)
+    assert len(captions) == 4  # intervals, two tasks, profiles
+    for caption in captions:
+        assert "regoal benchmark made" in caption
+        assert "c0ffee" in caption
+        assert re.search(r'href="#origin(-\d)?"', caption)
+    assert "0: hash-f0, 1: hash-f1" in text
+    links = re.findall(r"\]\((figures/[^)]*)\)", (out / "report.md").read_text())
+    assert len(links) == 5  # and the heat map
+    for link in links:
+        assert (out / link).read_bytes().startswith(b"\x89PNG")
+        assert "Date" not in (out / link).with_suffix(".svg").read_text()
+        ET.parse((out / link).with_suffix(".svg"))
+
+
+def test_names_from_files_are_text_and_nothing_else(tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script>"
+    env = f"strange:<img src=x onerror=alert(2)>$x^2$&'{evil}"  # not imported: nobody has named it
+    runs: Runs = {(env, arm, seed): [0.0, 1.0] for arm in ("future", f"{evil}:x|`$y_1$") for seed in (0, 1)}
+    out = _made(
+        tmp_path / "out",
+        runs,
+        title=f"{evil} ${{title}} $body & '",
+        env=env,
+        relabels=f'["future", "{evil}:x|`$y_1$", "none"]',
+        failures=[(f"a/{evil}/seed-0", f"<b>no</b> {evil}", 3)],
+        origin=(f"c{evil}", f"regoal '{evil}'"),
+    )
+    path = write_report(out)
+    found = _sound(path)
+    tags = [tag for tag, _, _ in found.attributes]
+    assert "script" not in tags
+    assert not found.values("onerror")
+    assert path.read_text().count("<script>") == 1  # the one of the template
+    assert f"{evil} ${{title}} $body & '" in found.text
+    assert f"<b>no</b> {evil}" in found.text
+    assert "<script" not in re.sub("`[^`]*`", "", (out / "report.md").read_text())  # but in code
+    assert "<script" not in "".join(one.read_text() for one in out.glob("figures/*.svg"))
+
+
+def test_what_failed_and_what_is_missing_is_named(tmp_path: Path) -> None:
+    runs = {
+        key: success
+        for key, success in LEARNED.items()
+        if key not in ((TURN, "future", 1), (GAIN, "none", 0))
+    }
+    cell = "regoal_PointReach-v0_action_rotation=60/future/seed-1"
+    out = _made(tmp_path / "out", runs, failures=[(cell, "the arm fell off", 3)])
+    found = _sound(write_report(out))
+    assert {"th": cell, "Error": "the arm fell off", "Attempts": "3"} in found.rows
+    assert f"future in {TURN}: seed 1" in found.text
+    assert f"none in {GAIN}: seed 0" in found.text
+    assert "2 of 8 cells without results" in found.text
+    assert found.row("future", "AUC, IQM")["Seeds"] == "1"  # seed 0 alone is finished in both tasks
+    assert found.row("future", "Final success")["Seeds"] == "1"
+    # No seed is finished in both arms, so nothing is compared.
+    assert "No difference is claimed" in found.text
+    assert "the arm fell off" in (out / "report.md").read_text()
+
+
+def test_a_task_without_results_is_said_to_be_left_out(tmp_path: Path) -> None:
+    runs = {key: success for key, success in LEARNED.items() if key[0] == GAIN}
+    found = _sound(write_report(_made(tmp_path / "out", runs)))
+    assert f"no figure over tasks includes: {TURN}." in found.text
+    assert found.row("future", "AUC, IQM")["Seeds"] == "2"
+
+
+def test_nothing_finished_is_a_report_too(tmp_path: Path) -> None:
+    out = _made(tmp_path / "out", {}, failures=[("source/ddpg/seed-0", "broken", 1)])
+    found = _sound(write_report(out))
+    assert "nothing can be compared yet" in found.text
+    assert "8 of 8 cells without results" in found.text
+    assert "broken" in found.text
+
+
+def test_one_seed_in_one_task_has_no_interval(tmp_path: Path) -> None:
+    runs = {key: success for key, success in LEARNED.items() if key[0] == GAIN and key[2] == 0}
+    out = _made(tmp_path / "out", runs, seeds="[0]", shifts='["action_gain=0.5"]')
+    found = _sound(write_report(out))
+    row = found.row("future", "AUC, IQM")
+    assert row["Mean success over the run (AUC)"] == f"{_area(LEARNED[GAIN, 'future', 0]):.2f} [one seed]"
+    assert row["Steps to 80 %"] == "200 (100% of 1)"
+    assert "one seed alone" in found.text
+    assert "nan" not in found.text.lower()
+    assert "Too few seeds" in found.text
+
+
+def test_an_arm_that_does_not_learn_is_a_constant_and_a_seed_counts_once_where_it_shares_a_source(
+    tmp_path: Path,
+) -> None:
+    runs: dict[tuple[str, str, int], Sequence[float]] = {}
+    for (task, arm, seed), success in LEARNED.items():
+        runs[task, f"{arm}-warm_start", seed] = success
+        runs[task, f"{arm}-zero_shot", seed] = success[-1:]
+    out = _made(tmp_path / "out", runs, suite=PRETRAINED)
+    found = _sound(write_report(out))
+    row = found.row("future-zero_shot", "AUC, IQM")
+    # 1.0, 1.0, 0.7 and 0.3 at every step.
+    assert row["Mean success over the run (AUC)"].startswith("0.75 [")
+    assert row["Final success"].startswith("0.75 [")
+    assert row["Steps to 80 %"] == "0 (50% of 4)"
+    assert found.row("future-zero_shot", "Judged")["Pairs that differ"] == "2 of 2"  # seeds, not 4 runs
+    assert found.row("future-zero_shot", "Judged")["p (to be at most)"] == "0.5 (0.017)"  # 0.05 by 3 arms
+
+
+def test_tasks_of_other_lengths_have_no_common_steps(tmp_path: Path) -> None:
+    runs = {key: [*success, *([1.0] if key[0] == GAIN else [])] for key, success in LEARNED.items()}
+    found = _sound(write_report(_made(tmp_path / "out", runs)))
+    assert found.row("future", "AUC, IQM")["Steps to 80 %"] == "50% of 4"
+    assert found.row("future", "Seeds")["Steps to 80 %"] == "50% of 4"
+    in_task = [
+        row for row in found.rows if row.get("th") == "future" and "Seeds" in row and "AUC, IQM" not in row
+    ]
+    assert [row["Steps to 80 %"] for row in in_task] == ["100 (100% of 2)", "> 300 (0% of 2)"]
+
+
+def test_pictures_stand_in_the_page_or_it_says_why_not(tmp_path: Path) -> None:
+    found = read_findings(_made(tmp_path / "out", LEARNED))
+    film = Film("From start to end.", {"before <1>": ["data:image/jpeg;base64,AA=="] * 6})
+    path = tmp_path / "page.html"
+    path.write_text(page(found, {GAIN: film, TURN: Film("the run folders are not here.")}))
+    shown = _sound(path)
+    assert len(shown.values("src")) == 6
+    assert "before <1>, picture 6 of 6" in shown.values("alt")
+    assert "No pictures: the run folders are not here." in shown.text
+
+
+def test_a_folder_that_is_no_benchmark_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(tmp_path)]) == 2
+    assert "the folder of a benchmark" in capsys.readouterr().err
+    out = _made(tmp_path / "out", LEARNED)
+    other = _made(tmp_path / "other", {}, relabels='["final", "none"]')
+    shutil.copy(out / "results.csv", other)
+    with pytest.raises(BadInput, match="final, none"):
+        write_report(other)

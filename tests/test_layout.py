@@ -108,6 +108,7 @@ def loaded_after(statement: str) -> set[str]:
         "import regoal.agent.worker",
         "import regoal.agent.policy, regoal.agent.checkpoints",
         "import regoal.buffers.episode",
+        "import regoal.benchmarks.worlds, regoal.benchmarks.rank",
         "import regoal.envs.check",
     ],
 )

@@ -80,7 +80,8 @@ def resumable(run: Path, config: TrainConfig) -> Checkpoint:
         if progress["finished"] and not checkpoint.segments:
             sweep(run, ())  # in place of a process that was killed before it did
         if progress["finished"] and state.env_steps >= config.steps:
-            more = f"Give it more: --steps {2 * config.steps}, or fine-tune from it."
+            kept = f"Give it more: --steps {2 * config.steps}, or fine-tune from it."
+            more = kept if checkpoint.segments else "It has not kept its episodes: fine-tune from it."
             raise BadInput(
                 "run", "one with steps left", f"{run}, which has all its {state.env_steps:,}", more
             )

@@ -232,6 +232,8 @@ def test_episodes_leave_with_the_end_of_a_run_unless_they_are_kept(tmp_path: Pat
     assert list((run / "replay").iterdir())
     resume(run)
     assert not (run / "replay").exists()
+    with pytest.raises(BadInput, match="It has not kept its episodes: fine-tune from it"):
+        resume(run)
     with pytest.raises(BadInput, match="--keep-replay"):
         resume(run, steps=2_000)
     assert Policy.load(run)

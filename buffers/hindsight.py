@@ -211,36 +211,38 @@ class HindsightBuffer:
         n_relabelled = int(n * self._share + rng.random()) if self.relabels else 0
         goal_rows = NO_ROWS
         if n_relabelled:
-            goal_rows = self._goal_rows(at.head(n_relabelled), informative[:n_relabelled], rng)
+            relabelled = at.head(n_relabelled)
+            goal_rows = self._chosen_rows(relabelled, rng)
+            if informative is not None:
+                self._choose_new_goals(goal_rows, relabelled, informative[:n_relabelled], rng)
             rows.desired_goal[:n_relabelled] = storage.achieved_goal[goal_rows]
         rows.reward[:] = self.goal_spec.reward(rows.next_achieved_goal, rows.desired_goal)
         rows.terminated[:] = self.goal_spec.terminated(rows.next_achieved_goal, rows.desired_goal)
         return Drawn(at, goal_rows)
 
-    def _draw(self, n: int, rng: np.random.Generator) -> tuple[Transitions, NDArray[np.bool_]]:
-        """n transitions, and which of them are to teach something (n,)."""
+    def _draw(self, n: int, rng: np.random.Generator) -> tuple[Transitions, NDArray[np.bool_] | None]:
+        """n transitions, and which of them are to teach something (n,); None where none is."""
         storage = self._storage
-        if not (
-            self.informative_share and storage.marked
-        ):  # there are no such episodes, or nobody asks for them
-            return storage.draw(n, rng), np.zeros(n, np.bool_)
+        # Nobody asks for informative episodes, or there are none.
+        if not (self.informative_share and storage.marked):
+            return storage.draw(n, rng), None
         n_informative = int(n * self.informative_share + rng.random())
         order = rng.permutation(n)  # the first ones will be relabelled: some of both kinds are
         marked, others = storage.draw_marked(n_informative, rng), storage.draw(n - n_informative, rng)
         return joined(marked, others).of(order), order < n_informative
 
-    def _goal_rows(self, at: Transitions, informative: NDArray[np.bool_], rng: np.random.Generator) -> Ints:
-        """Rows of the goals (n,): where it is asked for, of goals not yet achieved at t."""
-        rows = self._chosen_rows(at, rng)
+    def _choose_new_goals(
+        self, rows: Ints, at: Transitions, informative: NDArray[np.bool_], rng: np.random.Generator
+    ) -> None:
+        """Where it is asked for, put rows of goals not yet achieved at t in the place of others."""
         asked = np.flatnonzero(informative)
+        achieved = self._storage.achieved_goal
         for _ in range(REDRAWS):
-            achieved = self._storage.achieved_goal
             at_t = achieved[at.first_row[asked] + at.t[asked]]
             asked = asked[reached(self.goal_spec, at_t, achieved[rows[asked]])]
             if not len(asked):
                 break
             rows[asked] = self._chosen_rows(at.of(asked), rng)
-        return rows
 
     def _is_informative(self, episode: Episode) -> bool:
         """Whether it achieved anything that was not achieved at its start."""

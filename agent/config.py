@@ -110,8 +110,8 @@ class FinetuneConfig:
     n_sampled_goal: int = 4
     steps: int = 3_000  # env steps in the target
     seed: int = 0
-    warmup_steps: int | None = None  # env steps before the first update (warm_start; 200 if not given)
-    critic_warmup_steps: int = 0  # env steps after that in which the critics alone learn
+    warmup_steps: int | None = None  # env steps before the first update (warm_start; 100 if not given)
+    critic_warmup_steps: int | None = None  # after that the critics alone learn (warm_start: 100; else 0)
     critic_reset: bool = False  # start with fresh critics
     normaliser: str = "continue"  # freeze, continue, refit
     keep_replay: bool = False  # keep the episodes with the checkpoints

@@ -37,7 +37,9 @@ def resolve(run: str | os.PathLike[str], config: FinetuneConfig) -> TrainConfig:
     if config.warmup_steps is not None:
         starts["learning_starts"] = config.warmup_steps
     relabels = config.relabel != "none" and config.n_sampled_goal > 0
-    starts |= {"critic_warmup_steps": config.critic_warmup_steps, "critic_reset": config.critic_reset}
+    if config.critic_warmup_steps is not None:
+        starts["critic_warmup_steps"] = config.critic_warmup_steps
+    starts["critic_reset"] = config.critic_reset
     resolved = dataclasses.replace(
         source,
         out=config.out,

@@ -206,7 +206,7 @@ class Training:
             self.normaliser.update(episode.observation, self._goals_fed(episode))
             self._progress.advance(len(episode))
         # Until it learns the policy stays as it is: other statistics would make another one of it.
-        if state.env_steps > self.config.learning_starts:
+        if state.env_steps > self.config.learning_starts + self.config.critic_warmup_steps:
             self.learner.refresh()
 
     def _goals_fed(self, episode: Episode) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:

@@ -10,7 +10,10 @@ from regoal.errors import BadInput, did_you_mean
 if TYPE_CHECKING:
     from regoal.agent.config import TrainConfig
 
-WARMUP_STEPS = 200  # env steps that the source policy plays before the first update of a warm start
+WARMUP_STEPS = 100  # env steps that the source policy plays before the first update of a warm start
+# Env steps after that in which its critics alone learn: they come from another world, and an actor that
+# follows them at once may lose in the first updates what it knew.
+CRITIC_WARMUP_STEPS = 100
 
 # Settings that say how a run starts from its source, as they are where nothing is asked for.
 START: dict[str, Any] = {
@@ -68,9 +71,9 @@ MODES: dict[str, Mode] = {
         AT_ONCE,
     ),
     "warm_start": Mode(
-        "as naive, but the source policy first fills the buffer; critics may warm up alone or start afresh",
-        "WSRL, Zhou 2024, arXiv 2412.07762",
-        {"learning_starts": WARMUP_STEPS},
+        "as naive, but the source policy first fills the buffer, then the critics learn alone for a while",
+        "after WSRL, Zhou 2024, arXiv 2412.07762",
+        {"learning_starts": WARMUP_STEPS, "critic_warmup_steps": CRITIC_WARMUP_STEPS},
         eases_in=True,
     ),
     "replay_mix": Mode(

@@ -61,6 +61,7 @@ def _tuned(source: Path, out: Path, mode: str = "warm_start", **changes: Any) ->
         mode=mode,
         steps=200,
         warmup_steps=100 if mode == "warm_start" else None,
+        critic_warmup_steps=0 if mode == "warm_start" else None,
         eval_interval=100,
         eval_episodes=2,
         workers=0,

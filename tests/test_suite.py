@@ -52,7 +52,7 @@ set = { steps = 900, "agent.lr" = 3e-4 }
 
 [[override]]
 when = { mode = "warm_start" }
-set = { critic_warmup_steps = 100 }
+set = { critic_warmup_steps = 150 }
 
 [[skip]]
 mode = "zero_shot"
@@ -140,8 +140,8 @@ def test_what_stands_last_in_a_suite_wins(tmp_path: Path) -> None:
     ddpg, sac = (cells[f"{task}/{agent}-future-warm_start/seed-0"] for agent in ("ddpg", "sac"))
     assert (ddpg.steps, sac.steps) == (600, 900)
     assert (ddpg.agent.lr, sac.agent.lr) == (1e-3, 3e-4)
-    assert ddpg.learning_starts == 200
-    assert ddpg.critic_warmup_steps == 100
+    assert ddpg.learning_starts == 100
+    assert ddpg.critic_warmup_steps == 150
     mix = cells[f"{task}/sac-future-replay_mix=0.3/seed-0"]
     assert (mix.source_share, mix.source_share_steps, mix.critic_warmup_steps) == (0.3, 900, 0)
     # It says what hindsight chooses, and goes with it.
@@ -200,7 +200,7 @@ def test_a_shape_of_networks_in_the_grid_has_sources_of_its_own(tmp_path: Path) 
         ("informative_share = 0.5", "anchor = 1.0", r"\[settings\] anchor: .*goes with a mode"),
         ("informative_share = 0.5", 'capacity = "x"', r"\[settings\] capacity: expected .* int"),
         ("set = { steps", "sets = { steps", r"\[\[override\]\] 1 sets: .*Did you mean set"),
-        ("critic_warmup_steps = 100", 'relabel = "final"', r"\[\[override\]\] 2 set relabel: .*dimension"),
+        ("critic_warmup_steps = 150", 'relabel = "final"', r"\[\[override\]\] 2 set relabel: .*dimension"),
         ('when = { agent = "sac" }', 'when = { agent = "sca" }', r"1 when agent: .*Did you mean sac"),
         ('when = { agent = "sac" }', 'when = { agents = "sac" }', r"1 when agents: .*Did you mean agent"),
         ('mode = "zero_shot"', 'shift = "action_rotation=90"', r"\[\[skip\]\] 1: expected every arm in"),
@@ -221,7 +221,7 @@ def test_what_cannot_be_meant_is_refused_by_file_key_and_fix(old: str, new: str,
         ('"action_rotation=90"', '"action_rotaton=90"', r"\[grid\] shift: .*Did you mean action_rotation"),
         ('"action_rotation=90"', '"action_gain=0.1"', r"\[grid\] shift: expected different tasks"),
         ('"action_gain=0.5..2"', '"action_gain=2..0.5"', r"\[pretrain\] in .* shift 'action_gain'"),
-        ("steps = 900,", "steps = 250,", "arm sac-.*-warm_start in .* steps: expected more than the 300"),
+        ("steps = 900,", "steps = 250,", "arm sac-.*-warm_start in .* steps: expected more than the 250"),
         ('mode = "warm_start" }', 'mode = "scratch" }', "scratch in .* critic_warmup_steps: .*warm_start"),
         ('relabel = "final"', "keep_replay = false", r"\[pretrain\] in .* keep_replay: .*replay_mix"),
         ('relabel = "final"', '"agent.hidden" = [8]', "agent.hidden: expected the source's"),

@@ -105,7 +105,7 @@ def finetune(
     seed: int = 0,
     seeds: Seeds = None,
     warmup_steps: int | None = None,
-    critic_warmup_steps: int = 0,
+    critic_warmup_steps: int | None = None,
     critic_reset: bool = False,
     normaliser: str = "continue",
     keep_replay: bool = False,
@@ -128,9 +128,10 @@ def finetune(
         steps: Env steps to collect in the target; zero_shot collects none.
         seed: Seed of the run.
         seeds: Several seeds.
-        warmup_steps: Env steps that the source policy plays before the first update (warm_start); 200 if
+        warmup_steps: Env steps that the source policy plays before the first update (warm_start); 100 if
             not given.
-        critic_warmup_steps: Env steps after that in which the critics alone learn.
+        critic_warmup_steps: Env steps after that in which the critics alone learn; 100 with warm_start
+            and 0 with others if not given.
         critic_reset: Start with fresh critics.
         normaliser: Input statistics of the source: freeze, continue or refit.
         keep_replay: Keep the episodes with the checkpoints.

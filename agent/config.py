@@ -84,7 +84,7 @@ class TrainConfig:
     threads: int = 1  # torch threads; numbers are the same at the same count
     device: str = "cpu"  # that learns: cpu or cuda; the same numbers are promised on the cpu alone
     workers: int = AUTO  # processes that play beside the one that learns, -1 for auto; same numbers for any
-    hang_seconds: float = 60.0  # a worker that takes no step for so long is replaced
+    hang_seconds: float = 60.0  # an env, or its worker, that takes no step for so long is replaced
     profile: bool = False  # say at the end where the time went
     keep_replay: bool = False  # keep the episodes with the checkpoints, to fine-tune from them
     source: str = ""  # run folder that is started from

@@ -71,6 +71,13 @@ class Player:
             self._envs[purpose] = env
         return self._envs[purpose]
 
+    def forget(self, purpose: str) -> None:
+        """Let an env go, whatever state it is in: no other episode is to begin with it."""
+        env = self._envs.pop(purpose, None)
+        if env is not None:
+            with contextlib.suppress(Exception):
+                env.close()
+
     def close(self) -> None:
         """Close the envs."""
         while self._envs:
@@ -88,8 +95,6 @@ class Player:
             return play(
                 env, self._spec, policy, seed=seed, exploration=exploration, index=index, tick=self._tick
             )
-        except SpoiledEpisode:  # whatever state it is in, no other episode is to begin with it
-            del self._envs[purpose]
-            with contextlib.suppress(Exception):
-                env.close()
+        except SpoiledEpisode:
+            self.forget(purpose)
             raise

@@ -5,6 +5,7 @@ come back in the order of their indices, so what is learned does not depend on w
 own process plays what no worker has taken whenever it has nothing better to do.
 """
 
+import contextlib
 import select
 import sys
 from collections import Counter, deque
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from regoal.agent.clock import Clock, timed
 from regoal.agent.evaluation import Evaluation, Outcome
+from regoal.agent.hang_watch import HangWatch, Hung
 from regoal.agent.player import Player
 from regoal.agent.policy import Policy
 from regoal.agent.shared_block import BlockLayout, SharedBlock, slot_bytes
@@ -51,7 +53,7 @@ class Rollouts:
         policy: any policy of the run, for its shapes.
         block_episodes: most episodes of a block.
         workers: processes beside this one.
-        hang_seconds: a worker that takes no step for so long is replaced.
+        hang_seconds: what takes no step for so long, a worker or an env in this process, is replaced.
         clocks: seconds are added here, those of workers when it closes; nothing is measured if not given.
         helps: whether this process plays too while it waits; without workers it always does.
     """
@@ -70,7 +72,8 @@ class Rollouts:
     ) -> None:
         self._spec, self._hang_seconds, self._clocks = spec, hang_seconds, clocks
         self._helps = helps or not workers
-        self._player = Player(spec, run_seed, clocks=clocks)
+        self._watch = HangWatch(hang_seconds)
+        self._player = Player(spec, run_seed, self._watch.tick, clocks)
         self._policies: dict[str, Policy] = {}
         self._version = 0
         self._block: list[Task] = []
@@ -226,13 +229,20 @@ class Rollouts:
 
     def _play_here(self, task: Task) -> None:
         policy = self._policies[task.kind]
+        play = self._player.collect if task.kind == "collect" else self._player.evaluate
         try:
-            if task.kind == "collect":
-                self._done[task] = Report(task, self._player.collect(policy, task.index, task.attempt))
-            else:
-                self._done[task] = Report(task, self._player.evaluate(policy, task.index, task.attempt))
+            with self._watch:
+                self._done[task] = Report(task, play(policy, task.index, task.attempt))
         except RunFault as fault:  # kept until the episodes before it have been taken
             self._done[task] = Report(task, error=fault, discarded_steps=fault.discarded_steps)
+        except Hung:
+            with contextlib.suppress(Hung), self._watch:
+                self._player.forget(task.kind)
+            self._count_against(task, why := f"took no step for {self._hang_seconds:g} s")
+            print(
+                f"the env of this process {why}; it is replaced and its episode played again", file=sys.stderr
+            )
+            self._to_do[task.kind].appendleft(task)
 
     def _wait(self) -> None:
         waiting = select.poll()
@@ -266,16 +276,8 @@ class Rollouts:
         """Start another worker in place of one that is gone; what it held is played again."""
         held, ready = self._workers[number].tasks, self._workers[number].ready
         culprit = held[0] if held else None
-        self._attempts[culprit] += bool(held) or not ready  # one that died idle is nobody's fault
-        if self._attempts[culprit] >= MOST_ATTEMPTS:
-            what = f"episode {culprit.index}" if culprit else "a new env"
-            raise WorkerFault(
-                f"{self._spec.recipe.env_id}, {what}",
-                "a process that plays it",
-                f"{MOST_ATTEMPTS} that did not: the last {why}",
-                "Run with --workers 0 to see it happen in this process; --set hang_seconds=... if an env "
-                "step may take longer.",
-            )
+        if held or not ready:  # one that died idle is nobody's fault
+            self._count_against(culprit, why)
         print(
             f"rollout worker {number} {why}; it is replaced and its episodes are collected again",
             file=sys.stderr,
@@ -283,6 +285,19 @@ class Rollouts:
         for task in reversed(held):
             self._to_do[task.kind].appendleft(task)
         self._workers[number] = self._started(number)
+
+    def _count_against(self, culprit: Task | None, why: str) -> None:
+        """A task, or building an env where it is None, ended or hung what played it."""
+        self._attempts[culprit] += 1
+        if self._attempts[culprit] >= MOST_ATTEMPTS:
+            what = f"episode {culprit.index}" if culprit else "a new env"
+            raise WorkerFault(
+                f"{self._spec.recipe.env_id}, {what}",
+                "an env that plays it",
+                f"{MOST_ATTEMPTS} that did not: the last {why}",
+                "Run with --workers 0 to see it happen in this process; --set hang_seconds=... if an env "
+                "step may take longer.",
+            )
 
     def _started(self, number: int) -> WorkerProcess:
         assert self._shared is not None

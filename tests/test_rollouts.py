@@ -149,12 +149,16 @@ def test_a_worker_that_dies_or_hangs_is_replaced_and_numbers_stay(
     assert not workers_of(os.getpid())
 
 
-@pytest.mark.parametrize(("deed", "why"), [("Die", "exit code 7"), ("Hang", "took no step for 0.5 s")])
+@pytest.mark.parametrize(
+    ("deed", "workers", "why"),
+    [("Die", 1, "exit code 7"), ("Hang", 1, "took no step for 0.5 s"), ("Hang", 0, "took no step for 0.5 s")],
+)
 def test_an_env_that_ends_its_process_twice_is_played_a_third_time(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
     deed: str,
+    workers: int,
     why: str,
 ) -> None:
     deadly = tmp_path / "deadly"
@@ -162,7 +166,7 @@ def test_an_env_that_ends_its_process_twice_is_played_a_third_time(
     monkeypatch.setenv("DEADLY_FILE", str(deadly))
     spec = GoalSpec.of(f"deadly_envs:deadly/{deed}-v0")
     policy = policy_for(spec)
-    options = {"block_episodes": 2, "workers": 1, "hang_seconds": 0.5, "helps": False}
+    options = {"block_episodes": 2, "workers": workers, "hang_seconds": 0.5, "helps": False}
     with Rollouts(spec, 0, policy, **options) as rollouts:
         rollouts.collect(policy, range(2))
         assert [episode.index for episode in rollouts.episodes()] == [0, 1]
@@ -174,6 +178,8 @@ def test_an_env_that_ends_its_process_twice_is_played_a_third_time(
         with pytest.raises(WorkerFault, match=rf"episode 4.*3 that did not.*{why}.*--workers 0"):
             list(rollouts.episodes())
     spec.close()
+    assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
     assert capfd.readouterr().err.count("it is replaced") == 4
 
 

@@ -1,20 +1,44 @@
 """All settings of a run, as frozen dataclasses that import nothing heavy."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
-
-from regoal.errors import BadInput, did_you_mean
+from dataclasses import Field, dataclass, field
+from typing import Any, ClassVar, Protocol
 
 AUTO = -1  # workers: chosen by the cores of the machine
 NORMALISER_MODES = ("freeze", "continue", "refit")
+
+
+class AgentConfig(Protocol):
+    """Settings of an agent: a frozen dataclass of plain fields, each of them a setting `agent.*` of a run.
+
+    Attributes:
+        learner: module:Class of what learns with them; imported where it learns.
+        columns: of metrics.csv, that its updates fill.
+        gamma: discount, in [0, 1).
+        batch_size: transitions an update.
+        updates_per_step: gradient steps for each env step.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+    learner: ClassVar[str]
+    columns: ClassVar[tuple[str, ...]]
+
+    @property
+    def gamma(self) -> float: ...
+
+    @property
+    def batch_size(self) -> int: ...
+
+    @property
+    def updates_per_step(self) -> float: ...
 
 
 @dataclass(frozen=True)
 class DDPGConfig:
     """Deep deterministic policy gradient (Lillicrap 2016) with the settings of Andrychowicz 2017."""
 
-    name: ClassVar[str] = "ddpg"
+    learner: ClassVar[str] = "regoal.agent.ddpg:DDPG"
+    columns: ClassVar[tuple[str, ...]] = ("critic_loss", "q_mean", "actor_loss", "action_square")
     hidden: tuple[int, ...] = (128, 128, 128)  # widths of actor and critic
     lr: float = 1e-3  # Adam, actor and critic
     gamma: float = 0.98  # discount
@@ -32,7 +56,8 @@ class DDPGConfig:
 class SACConfig:
     """Soft actor-critic (Haarnoja 2018b) with automatic temperature."""
 
-    name: ClassVar[str] = "sac"
+    learner: ClassVar[str] = "regoal.agent.sac:SAC"
+    columns: ClassVar[tuple[str, ...]] = ("critic_loss", "q_mean", "actor_loss", "alpha", "entropy")
     hidden: tuple[int, ...] = (128, 128, 128)  # widths of actor and critics
     lr: float = 1e-3  # Adam: actor, critics and temperature
     gamma: float = 0.98  # discount
@@ -45,15 +70,17 @@ class SACConfig:
     target_entropy: float = 0.0  # entropy aimed at [nats]; 0 stands for -action_size
 
 
-AgentConfig = DDPGConfig | SACConfig
-AGENTS: dict[str, type[DDPGConfig] | type[SACConfig]] = {"ddpg": DDPGConfig, "sac": SACConfig}
+@dataclass(frozen=True)
+class UnreadAgent:
+    """Settings of a user's own agent as a file has them: their types stand in a module, not imported yet.
 
+    Attributes:
+        name: module:Class of the settings.
+        values: from TOML, by name.
+    """
 
-def agent_config(name: str) -> AgentConfig:
-    """The default settings of an agent by its name."""
-    if name not in AGENTS:
-        raise BadInput("agent", f"one of {', '.join(AGENTS)}", repr(name), did_you_mean(name, AGENTS))
-    return AGENTS[name]()
+    name: str
+    values: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -86,9 +86,6 @@ class DDPG:
         descend(self.actor_optimiser, loss, self.actor)
         return {"actor_loss": loss.detach(), "action_square": square.detach()}
 
-    def refresh(self) -> None:
-        self.inputs.refresh()
-
     def policy(self) -> Policy:
         exploration = Exploration(self.config.noise_std, self.config.random_share)
         return policy_of(self.actor, self._spec, self.inputs, "deterministic", exploration)

@@ -5,7 +5,7 @@ a run has the same numbers whether it is looked at or not, and a resumed one is 
 """
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,10 +87,11 @@ class Diagnosis:
             yield "same rewards", self._same_rewards(value, share)
         if gradient_steps < UPDATES_BEFORE:
             return
-        target, action = self._values(batch)
-        low, high = at_bounds(target, batch.reward.numpy(), self._bounds, self._spec.reward_range)
-        if max(low, high) > AT_BOUND:
-            yield "bounds", self._at_bound(low, high)
+        target, action = values(self._learner, batch, self._spec, self._config.agent.gamma)
+        if target is not None:
+            low, high = at_bounds(target, batch.reward.numpy(), self._bounds, self._spec.reward_range)
+            if max(low, high) > AT_BOUND:
+                yield "bounds", self._at_bound(low, high)
         share = saturated_share(action)
         if share > SATURATED_SHARE:
             yield "saturated", self._saturated(share)
@@ -98,22 +99,6 @@ class Diagnosis:
     @property
     def _bounds(self) -> tuple[float, float]:
         return self._spec.value_bounds(self._config.agent.gamma)
-
-    @torch.no_grad()
-    def _values(self, batch: Batch) -> tuple[Floats, Floats]:
-        """Critic targets (n,) before they are clamped, and the mean policy's actions (n, action_size).
-
-        The target critic is a mean over the last 1 / tau updates, so that one look sees many of them.
-        """
-        learner = self._learner
-        batch = batch.to(learner.actor.flat.device.type)
-        x, next_x = learner.inputs.both_ends(batch).chunk(2)
-        action, next_action = (
-            learner.actor(one)[0][:, : self._spec.action_size].tanh() for one in (x, next_x)
-        )
-        next_q = learner.modules()["target_critic"](next_x, next_action).squeeze(-1).amin(dim=0)
-        target = batch.reward + self._config.agent.gamma * ~batch.terminated * next_q
-        return target.cpu().numpy(), action.cpu().numpy()
 
     def _still(self, move: float) -> str:
         return (
@@ -144,9 +129,10 @@ class Diagnosis:
     def _at_bound(self, low: float, high: float) -> str:
         least, most = self._bounds
         if high > low:
+            more = self._advice({"n_critics": ", or --set agent.n_critics=2"})
             return (
                 f"{high:.2f} of the critic's targets sit on the upper bound, {most:.3g}, where the goal is "
-                "not reached: Q is overestimated. Lower agent.lr, or --set agent.n_critics=2."
+                f"not reached: Q is overestimated. Lower {self._rate}{more}."
             )
         same = f"{low:.2f} of the critic's targets sit on the lower bound, {least:.3g}"
         horizon, longest = 1 / (1 - self._config.agent.gamma), self._spec.max_episode_steps
@@ -159,18 +145,44 @@ class Diagnosis:
         return f"{same}, as if no goal could be reached.{hindsight} {self._explore}."
 
     def _saturated(self, share: float) -> str:
-        ddpg = self._config.agent.name == "ddpg"
-        price = ", or raise agent.action_l2, the price of actions" if ddpg else ""
+        price = self._advice({"action_l2": ", or raise agent.action_l2, the price of actions"})
+        rate = getattr(self._config.agent, "lr", None)
+        now = f" (now {rate:g})" if isinstance(rate, float) else ""
         return (
             f"{share:.2f} of the policy's actions are beyond {SATURATED:g} of their range: the actor has no "
-            f"gradient left there. Lower agent.lr (now {self._config.agent.lr:g}){price}."
+            f"gradient left there. Lower {self._rate}{now}{price}."
         )
 
     @property
     def _explore(self) -> str:
-        if self._config.agent.name == "ddpg":
-            return "Explore more: --set agent.random_share=0.5"
-        return "Explore more: --set agent.initial_alpha=0.5"
+        settings = {name: f": --set agent.{name}=0.5" for name in ("random_share", "initial_alpha")}
+        return f"Explore more{self._advice(settings)}"
+
+    @property
+    def _rate(self) -> str:
+        return self._advice({"lr": "agent.lr"}) or "the learning rate"
+
+    def _advice(self, of: Mapping[str, str]) -> str:
+        """Advice by setting: that of the first one which the agent has; a user's own may have none."""
+        return next((text for name, text in of.items() if hasattr(self._config.agent, name)), "")
+
+
+@torch.no_grad()
+def values(learner: "Learner", batch: Batch, spec: GoalSpec, gamma: float) -> tuple[Floats | None, Floats]:
+    """Critic targets (n,) before they are clamped, and the mean policy's actions (n, action_size).
+
+    The target critic is a mean over the last 1 / tau updates, so that one look sees many of them. An agent
+    without a module of that name has no targets to look at.
+    """
+    batch = batch.to(learner.actor.flat.device.type)
+    x, next_x = learner.inputs.both_ends(batch).chunk(2)
+    action, next_action = (learner.actor(one)[0][:, : spec.action_size].tanh() for one in (x, next_x))
+    critic = learner.modules().get("target_critic")
+    if critic is None:
+        return None, action.cpu().numpy()
+    next_q = critic(next_x, next_action).squeeze(-1).amin(dim=0)
+    target = batch.reward + gamma * ~batch.terminated * next_q
+    return target.cpu().numpy(), action.cpu().numpy()
 
 
 def largest_move(paths: Iterable[tuple[Floats, Floats]], enough: float) -> float:

@@ -31,7 +31,8 @@ def resolve(run: str | os.PathLike[str], config: FinetuneConfig) -> TrainConfig:
     config = typed_fields(config)
     mode, _ = parse_mode(config.mode)
     _check(config, mode)
-    source = require_trusted(read_config(run), os.fspath(run))
+    # Neither the source's shift nor its strategy is taken over.
+    source = require_trusted(read_config(run), os.fspath(run), ("env", "agent"))
     steps = 0 if mode == "zero_shot" else config.steps
     starts = start_settings(config.mode, steps)
     if config.warmup_steps is not None:

@@ -8,9 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from regoal.agent.agents import learner_class
 from regoal.agent.anchor import Pull
 from regoal.agent.array_file import require_alike
-from regoal.agent.config import AgentConfig, DDPGConfig, SACConfig
+from regoal.agent.config import AgentConfig
 from regoal.agent.inputs import NormalisedInput
 from regoal.agent.networks import Ensemble
 from regoal.agent.normaliser import Normaliser
@@ -25,15 +26,20 @@ Info = dict[str, torch.Tensor]  # losses and what else is worth a curve, each a 
 
 
 class Learner(Protocol):
-    """An agent: its update, the policy it acts with, and its state."""
+    """An agent: its update, the policy it acts with, and its state.
+
+    It is made with its settings, the `GoalSpec` of the env, the run's `Normaliser`, the run's seed and the
+    device that learns. The same arguments make the same learner.
+
+    Attributes:
+        normaliser: as given.
+        inputs: what turns batches into inputs of networks; refreshed by whoever trains it.
+        actor: tanh of its first action_size outputs is the action without exploration, in [-1, 1].
+    """
 
     normaliser: Normaliser
     inputs: NormalisedInput
     actor: Ensemble
-
-    def refresh(self) -> None:
-        """Take over the normaliser's statistics, for updates and for policies."""
-        ...
 
     def update(self, batch: Batch, *, actor_learns: bool = True, pull: Pull | None = None) -> Info:
         """One gradient step; returns the losses, which are read only when a block of updates is done.
@@ -50,11 +56,15 @@ class Learner(Protocol):
         ...
 
     def modules(self) -> Mapping[str, nn.Module]:
-        """Networks by name."""
+        """Networks by name.
+
+        The actor is called `actor`. Those with `critic` in their names start afresh where critics are reset;
+        a `target_critic`, from inputs and actions to (critics, n, 1), is looked at by the diagnosis.
+        """
         ...
 
     def optimisers(self) -> Mapping[str, Adam]:
-        """Optimisers by name."""
+        """Optimisers by name; those with `critic` in it start afresh where critics are reset."""
         ...
 
     def generators(self) -> Mapping[str, torch.Generator]:
@@ -64,16 +74,9 @@ class Learner(Protocol):
 
 def make_learner(
     config: AgentConfig, spec: GoalSpec, normaliser: Normaliser, run_seed: int, device: str = "cpu"
-) -> "Learner":
+) -> Learner:
     """The agent that belongs to the config, with its networks on the device."""
-    from regoal.agent.ddpg import DDPG
-    from regoal.agent.sac import SAC
-
-    match config:
-        case DDPGConfig():
-            return DDPG(config, spec, normaliser, run_seed, device)
-        case SACConfig():
-            return SAC(config, spec, normaliser, run_seed, device)
+    return learner_class(config)(config, spec, normaliser, run_seed, device)
 
 
 def policy_of(
@@ -150,4 +153,4 @@ def _load(learner: Learner, arrays: Arrays, leave_out: Collection[str]) -> None:
         optimiser.load_state(
             {key: torch.from_numpy(arrays[f"{name}.{key}"].copy()) for key in optimiser.state()}
         )
-    learner.refresh()
+    learner.inputs.refresh()

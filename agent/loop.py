@@ -5,7 +5,6 @@ of delay and lets collection and updates run side by side, with the same numbers
 """
 
 import contextlib
-import math
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -14,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from regoal.agent.agent_trial import require_agent_works
+from regoal.agent.agents import agent_name, is_own
 from regoal.agent.anchor import Anchor
 from regoal.agent.checkpoints import save_checkpoint
 from regoal.agent.clock import N_CLOCKS, Clock, timed
@@ -30,15 +31,13 @@ from regoal.agent.normaliser import Normaliser
 from regoal.agent.profile import report as profile_report
 from regoal.agent.progress import Progress
 from regoal.agent.replay_files import Segment, sweep
-from regoal.agent.resuming import (
-    progress_of,
-    snapshots_of,
-)
+from regoal.agent.resuming import progress_of, snapshots_of
 from regoal.agent.rollouts import Rollouts
 from regoal.agent.run_folder import RunLog, make_run_folder, write_settings, writing
 from regoal.agent.run_lock import RunLock
 from regoal.agent.run_state import RunState
 from regoal.agent.source import load_source
+from regoal.agent.updating import make_updates
 from regoal.buffers.episode import Episode
 from regoal.envs.goal_spec import GoalSpec
 from regoal.errors import RunFault, SaveFault, TrainingFault
@@ -85,6 +84,8 @@ class Training:
         self.device = learning_device(config.device)
         mode = config.normaliser if config.source else "continue"
         self.normaliser = Normaliser(spec.observation_size, spec.goal_size, mode)
+        if is_own(agent_name(config.agent)):
+            require_agent_works(config.agent, spec, config.seed, self.device)
         self.learner = make_learner(config.agent, spec, self.normaliser, config.seed, self.device)
         self.anchor: Anchor | None = None
         self.experience = Experience(config, spec, source)
@@ -206,8 +207,8 @@ class Training:
             self.normaliser.update(episode.observation, self._goals_fed(episode))
             self._progress.advance(len(episode))
         # Until it learns the policy stays as it is: other statistics would make another one of it.
-        if state.env_steps > self.config.learning_starts + self.config.critic_warmup_steps:
-            self.learner.refresh()
+        if self.actor_learns:
+            self.learner.inputs.refresh()
 
     def _goals_fed(self, episode: Episode) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
         """Goals as the networks will see them: the real one and, with hindsight, those achieved."""
@@ -216,38 +217,13 @@ class Training:
             np.concatenate([desired, episode.achieved_goal[1:]]) if self.experience.own.relabels else desired
         )
 
-    def _update(self, rollouts: Rollouts) -> None:
-        """The updates that the steps collected since the last time have earned."""
-        config, agent, state = self.config, self.config.agent, self.state
-        fresh, state.steps_seen = state.env_steps - state.steps_seen, state.env_steps
-        if state.env_steps > config.learning_starts:
-            state.updates_owed += fresh * agent.updates_per_step
-        actor_learns = state.env_steps > config.learning_starts + config.critic_warmup_steps
-        weight = in_force(config, state.env_steps)["anchor_weight"]
-        infos = []
-        while state.updates_owed >= 1:
-            state.updates_owed -= 1
-            rollouts.poll()
-            with timed(self.clocks, Clock.SAMPLING):
-                batch = self.experience.sample(agent.batch_size, state.env_steps).to(self.device)
-            with timed(self.clocks, Clock.UPDATE):
-                pulled = self.anchor is not None and actor_learns and weight > 0
-                pull = self.anchor.pull(batch, weight) if self.anchor and pulled else None
-                infos.append(self.learner.update(batch, actor_learns=actor_learns, pull=pull))
-        for info in infos:
-            self._note_update({name: float(value) for name, value in info.items()})
+    @property
+    def actor_learns(self) -> bool:
+        """Whether the buffer is filled and the critics are warm."""
+        return self.state.env_steps > self.config.learning_starts + self.config.critic_warmup_steps
 
-    def _note_update(self, info: dict[str, float]) -> None:
-        for name, value in info.items():
-            if not math.isfinite(value):
-                raise TrainingFault(
-                    f"{name} of gradient step {self.state.gradient_steps}",
-                    "a finite number",
-                    str(value),
-                    "Learning diverged: lower agent.lr.",
-                )
-            self.state.note(name, value)
-        self.state.gradient_steps += 1
+    def _update(self, rollouts: Rollouts) -> None:
+        make_updates(self, rollouts.poll)
 
     def _passed(self, interval: int, before: int) -> bool:
         """Whether the last block reached another multiple of the interval."""

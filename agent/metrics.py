@@ -2,10 +2,6 @@
 
 from regoal.agent.config import TrainConfig
 
-UPDATE_COLUMNS = {
-    "ddpg": ["critic_loss", "q_mean", "actor_loss", "action_square"],
-    "sac": ["critic_loss", "q_mean", "actor_loss", "alpha", "entropy"],
-}
 COLUMNS = [
     "env_steps",
     "gradient_steps",
@@ -24,9 +20,10 @@ COLUMNS = [
 ]
 SOURCE_COLUMNS = ["source_share", "anchor_weight"]  # of runs with a source
 WALL_COLUMNS = ["wall_seconds", "wall_env_steps_per_second"]
+OURS = frozenset(COLUMNS + SOURCE_COLUMNS + WALL_COLUMNS)  # an agent has others
 
 
 def columns_of(config: TrainConfig) -> list[str]:
     """Those of a run with these settings, in their order."""
     of_source = SOURCE_COLUMNS if config.source else []
-    return COLUMNS + of_source + UPDATE_COLUMNS[config.agent.name] + WALL_COLUMNS
+    return [*COLUMNS, *of_source, *config.agent.columns, *WALL_COLUMNS]

@@ -26,6 +26,11 @@ class Adam:
         self._first = [torch.zeros_like(p, requires_grad=False) for p in self.parameters]
         self._second = [torch.zeros_like(p, requires_grad=False) for p in self.parameters]
 
+    @property
+    def steps(self) -> int:
+        """Steps taken so far: a count that checkpoints keep."""
+        return int(self._steps[0])
+
     def zero_grad(self) -> None:
         """Forget the gradients."""
         for parameter in self.parameters:

@@ -17,6 +17,7 @@ import tomli_w
 
 from regoal.agent.config import TrainConfig
 from regoal.agent.durable import read_plain, remedy, sync
+from regoal.agent.metrics import OURS
 from regoal.agent.run_lock import LOCK
 from regoal.agent.settings import from_toml, to_toml
 from regoal.buffers.episode import Episode
@@ -27,6 +28,7 @@ PACKAGES = ("regoal", "torch", "numpy", "mujoco", "gymnasium", "gymnasium-roboti
 
 EPISODE_COLUMNS = ("episode", "env_steps", "length", "return", "success", "success_any", "shift")
 # metrics.csv column -> TensorBoard tag; the tags are those of Stable-Baselines3, so that curves overlay.
+# Columns of a user's own agent are train/COLUMN.
 TAGS = {
     "success": "eval/success_rate",
     "success_any": "eval/success_any_rate",
@@ -179,6 +181,8 @@ class RunLog:
 
         sizes = sizes or {}
         self._path = path
+        others = {name: f"train/{name}" for name in columns if name not in OURS}
+        self._tags = others | TAGS
         with writing(path):
             self._files = {
                 name: _opened(path / name, sizes.get(name, 0)) for name in ("metrics.csv", "episodes.csv")
@@ -231,7 +235,7 @@ class RunLog:
             self._metrics.writerow(shown)
             for file in self._files.values():
                 file.flush()
-            for key, tag in TAGS.items():
+            for key, tag in self._tags.items():
                 if row.get(key) not in (None, ""):
                     self._events.add_scalar(tag, row[key], row["env_steps"])
             self._events.flush()

@@ -139,9 +139,6 @@ class SAC:
         noise = torch.randn(mean.shape, generator=self._noise).to(mean.device)
         return squash(mean, log_std, noise)
 
-    def refresh(self) -> None:
-        self.inputs.refresh()
-
     def policy(self) -> Policy:
         return policy_of(self.actor, self._spec, self.inputs, "gaussian", Exploration())
 

@@ -7,9 +7,10 @@ import os
 import types
 import typing
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from regoal.agent.config import TrainConfig, agent_config
+from regoal.agent.agents import agent_config, agent_name, is_own
+from regoal.agent.config import AgentConfig, TrainConfig, UnreadAgent
 from regoal.errors import BadInput, did_you_mean
 
 if TYPE_CHECKING:
@@ -67,14 +68,15 @@ def _names(config: Any, prefix: str = "") -> list[str]:
 def to_toml(config: TrainConfig) -> dict[str, Any]:
     """Plain values for a TOML file."""
     values = dataclasses.asdict(config)
-    values["agent"] = {"name": config.agent.name} | {
-        key: list(value) if isinstance(value, tuple) else value for key, value in values["agent"].items()
+    plain = config.agent.values if isinstance(config.agent, UnreadAgent) else values["agent"]
+    values["agent"] = {"name": agent_name(config.agent)} | {
+        key: list(value) if isinstance(value, tuple) else value for key, value in plain.items()
     }
     return values
 
 
 def from_toml(values: Mapping[str, Any]) -> TrainConfig:
-    """The config of a TOML file.
+    """The config of a TOML file; a user's own agent stands in it as an `UnreadAgent`, nothing is imported.
 
     Raises:
         BadInput: an unknown key, a missing one, or a value of the wrong type.
@@ -84,13 +86,24 @@ def from_toml(values: Mapping[str, Any]) -> TrainConfig:
     if not isinstance(agent_values, Mapping):
         raise BadInput("agent", "a table of its settings", repr(agent_values)[:200])
     agent_values = dict(agent_values)
-    agent = agent_config(str(agent_values.pop("name", "ddpg")))
-    agent = dataclasses.replace(agent, **_typed_fields(type(agent), agent_values, "agent."))
+    unread = UnreadAgent(str(agent_values.pop("name", "ddpg")), agent_values)
+    # What is not typed yet is an agent's settings in nothing but its place: `trust` sees to it.
+    agent = cast(AgentConfig, unread) if is_own(unread.name) else read_agent(unread)
     fields = _typed_fields(TrainConfig, plain, "")
     for required in ("env", "out"):
         if required not in fields:
             raise BadInput("config", f"the key {required!r}", ", ".join(fields) or "nothing")
     return TrainConfig(agent=agent, **fields)
+
+
+def read_agent(unread: UnreadAgent) -> AgentConfig:
+    """The settings of an agent as its class has them; the module of a user's own is imported.
+
+    Raises:
+        BadInput: no such agent, an unknown setting, or a value of the wrong type.
+    """
+    agent = agent_config(unread.name)
+    return dataclasses.replace(agent, **_typed_fields(type(agent), unread.values, "agent."))
 
 
 def typed(kind: Any, value: Any, name: str) -> Any:

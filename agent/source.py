@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from regoal.agent.agents import is_own
 from regoal.agent.checkpoints import newest_checkpoint
 from regoal.agent.config import TrainConfig
 from regoal.agent.policy import Policy
 from regoal.agent.replay_files import Segment
 from regoal.agent.run_folder import read_config
+from regoal.agent.settings import to_toml
 from regoal.envs.goal_spec import GoalSpec
 from regoal.errors import BadInput
 
@@ -16,24 +18,38 @@ if TYPE_CHECKING:
 
 # Settings that shape the learner's arrays: they cannot differ between source and target.
 SHAPING = ("hidden", "n_critics", "critic_layer_norm")
-
-
-# Modules and optimisers that a reset of the critics leaves as they were made.
-CRITICS = ("critic", "target_critic", "critic_optimiser")
+# Stands in the names of the modules and optimisers that a reset of the critics leaves as they were made.
+CRITIC = "critic"
 
 
 def load_source(learner: "Learner", config: TrainConfig) -> None:
     """Take over from `config.source`, which fits, what the settings ask for.
 
     That is weights, optimisers and input statistics.
+
+    Raises:
+        BadInput: there are no critics to reset, or other settings have given the agent other networks.
     """
     # Here and not above: who ranks or evaluates policies needs no torch.
     from regoal.agent.learner import load_state
 
     checkpoint = newest_checkpoint(Path(config.source))
-    networks = (*learner.modules(), *learner.optimisers())
-    left_out = networks if config.fresh_networks else CRITICS if config.critic_reset else ()
-    load_state(learner, checkpoint.learner_arrays(), left_out)
+    names = (*learner.modules(), *learner.optimisers())
+    critics = [name for name in names if CRITIC in name] if config.critic_reset else []
+    if config.critic_reset and not critics:
+        fix = "Name them so in modules() and optimisers()."
+        raise BadInput("critic_reset", f"networks with {CRITIC!r} in their names", ", ".join(names), fix)
+    try:
+        load_state(learner, checkpoint.learner_arrays(), names if config.fresh_networks else critics)
+    except BadInput as error:
+        theirs, ours = (to_toml(one)["agent"] for one in (read_config(config.source), config))
+        others = [
+            f"agent.{key} {ours[key]}, not {theirs.get(key)}" for key in ours if ours[key] != theirs.get(key)
+        ]
+        if not others or not is_own(ours["name"]):  # what shapes ours has been looked at
+            raise
+        fix = "Leave alone what gives networks their shape."
+        raise BadInput("agent", "networks of the source's shape", "; ".join(others), fix) from error
 
 
 def require_source_fits(config: TrainConfig, spec: GoalSpec) -> None:
@@ -85,18 +101,12 @@ def require_sizes(policy: Policy, spec: GoalSpec, where: str, fix: str = "") -> 
 
 
 def _require_same_shape(source: TrainConfig, config: TrainConfig) -> None:
-    if source.agent.name != config.agent.name:
-        raise BadInput(
-            "agent",
-            f"the source's, {source.agent.name!r}",
-            repr(config.agent.name),
-            "Leave it out to keep it.",
-        )
+    # As text and numbers: the module of a user's own agent need not be imported for the source's.
+    theirs, ours = to_toml(source)["agent"], to_toml(config)["agent"]
+    if theirs["name"] != ours["name"]:
+        expected = f"the source's, {theirs['name']!r}"
+        raise BadInput("agent", expected, repr(ours["name"]), "Leave it out to keep it.")
     for name in SHAPING:
-        if getattr(source.agent, name) != getattr(config.agent, name):
-            raise BadInput(
-                f"agent.{name}",
-                f"the source's, {getattr(source.agent, name)}",
-                str(getattr(config.agent, name)),
-                "The weights of the source have its shape.",
-            )
+        if theirs.get(name) != ours.get(name):
+            fix = "The weights of the source have its shape."
+            raise BadInput(f"agent.{name}", f"the source's, {theirs.get(name)}", str(ours.get(name)), fix)

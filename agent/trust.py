@@ -4,15 +4,21 @@ To import a module is to run it, and an env may do anything with its arguments. 
 elsewhere therefore gets neither its modules nor its env kwargs for the asking.
 """
 
+import dataclasses
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from regoal.agent.config import TrainConfig
+from regoal.agent.agents import agent_name, is_own
+from regoal.agent.config import AgentConfig, TrainConfig, UnreadAgent
+from regoal.agent.settings import read_agent
 from regoal.envs.user_module import import_user_module
 from regoal.errors import BadInput
 
 OURS = ("regoal", "gymnasium_robotics")  # imported in any case
+WORLD = ("env", "shift")  # settings that may name a module and that are used where a policy only plays
+ALL = (*WORLD, "relabel", "agent")
+CALLED = ("relabel", "agent")  # something in their module is called by its name
 
 _named_modules: set[str] = set()  # in this process
 _given_kwargs: list[dict[str, Any]] = []
@@ -22,7 +28,7 @@ def trust(*modules: str, **env_kwargs: Any) -> None:
     """Allow loaded runs of this process to use modules, which are imported, and env kwargs.
 
     Args:
-        modules: names of modules that register envs or shifts, or hold strategies.
+        modules: names of modules that register envs or shifts, or hold strategies or agents.
         env_kwargs: what such a run gives to `gymnasium.make`: all of it.
 
     Raises:
@@ -38,29 +44,24 @@ def trust_settings(config: TrainConfig) -> None:
     _note([text.partition(":")[0] for _, text in _modules_in(config)], config.env_kwargs)
 
 
-def require_trusted(config: TrainConfig, where: str) -> TrainConfig:
+def require_trusted(config: TrainConfig, where: str, used: Collection[str] = ALL) -> TrainConfig:
     """The settings of a loaded run, if they ask for nothing that was not named.
-
-    A module that is imported already runs nothing when an env or a shift of it is asked for; of a strategy
-    a function is called, so its module must have been named.
 
     Args:
         config: as it stands in the run's config.toml.
         where: the run, for messages.
+        used: which of the settings that may name a module will be used; what others name does not matter,
+            and is not imported.
+
+    Returns:
+        The same, with the settings of the agent typed if they are used.
 
     Raises:
         BadInput: they name a module or env kwargs of their own.
     """
     for setting, text in _modules_in(config):
-        module, _, rest = text.partition(":")
-        known = module in _named_modules or (setting != "relabel" and module in {*OURS, *sys.modules})
-        if not known or ":" in rest:  # what is imported lies before the last colon
-            raise BadInput(
-                f"{where} {setting}",
-                "no module, or one that you name too: to import it is to run it",
-                repr(module if not known else text),
-                f"If you trust it: --modules {module}, or regoal.trust({module!r})." if not known else "",
-            )
+        if setting in used:
+            _require_named(setting, text, where)
     if config.env_kwargs and dict(config.env_kwargs) not in _given_kwargs:
         typed = " ".join(f"{name}={value}" for name, value in config.env_kwargs.items())
         raise BadInput(
@@ -69,7 +70,37 @@ def require_trusted(config: TrainConfig, where: str) -> TrainConfig:
             str(dict(config.env_kwargs)),
             f"If you trust them: --env-kwargs {typed}, or regoal.trust(**{dict(config.env_kwargs)}).",
         )
+    if "agent" in used and isinstance(config.agent, UnreadAgent):
+        return dataclasses.replace(config, agent=read_agent(config.agent))
     return config
+
+
+def trusted_agent(name: str, where: str) -> AgentConfig:
+    """The default settings of an agent, its module imported if it was named.
+
+    Raises:
+        BadInput: no such agent, or a module that was not named.
+    """
+    if is_own(name):
+        _require_named("agent", name, where)
+    return read_agent(UnreadAgent(name))
+
+
+def _require_named(setting: str, text: str, where: str) -> None:
+    """That the module in a text is one that may be used.
+
+    A module that is imported already runs nothing when an env or a shift of it is asked for; of a strategy
+    or an agent something is called, so its module must have been named.
+    """
+    module, _, rest = text.partition(":")
+    known = module in _named_modules or (setting not in CALLED and module in {*OURS, *sys.modules})
+    if not known or ":" in rest:  # what is imported lies before the last colon
+        raise BadInput(
+            f"{where} {setting}",
+            "no module, or one that you name too: to import it is to run it",
+            repr(module if not known else text),
+            f"If you trust it: --modules {module}, or regoal.trust({module!r})." if not known else "",
+        )
 
 
 def _note(modules: Iterable[str], env_kwargs: Mapping[str, Any]) -> None:
@@ -80,6 +111,6 @@ def _note(modules: Iterable[str], env_kwargs: Mapping[str, Any]) -> None:
 
 def _modules_in(config: TrainConfig) -> list[tuple[str, str]]:
     """Settings that name a module, and what they say."""
-    texts = [("env", config.env), ("relabel", config.relabel)]
+    texts = [("env", config.env), ("relabel", config.relabel), ("agent", agent_name(config.agent))]
     texts += [("shift", term.partition("=")[0]) for term in config.shift.split(",")]
     return [(setting, text.strip()) for setting, text in texts if ":" in text]

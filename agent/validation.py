@@ -2,11 +2,13 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
-from regoal.agent.config import AUTO, NORMALISER_MODES, DDPGConfig, SACConfig, TrainConfig
+from regoal.agent.agents import require_agent
+from regoal.agent.config import AUTO, NORMALISER_MODES, AgentConfig, TrainConfig
 from regoal.agent.modes import MODES, START
 from regoal.agent.settings import typed_fields
 from regoal.errors import BadInput, did_you_mean
@@ -23,6 +25,21 @@ AT_LEAST_ONE = (
 AT_MOST = {"block_episodes": 10_000, "eval_episodes": 1_000_000, "threads": 1_024, "workers": 1_024}
 MOST_BATCH, MOST_CRITICS = 1 << 20, 1_000
 MOST_LAYERS, MOST_WEIGHTS = 100, 1 << 27  # of the critics' hidden layers, those of all critics together
+HIDDEN = tuple[int, ...]
+# Settings of agents by name: type, whether a value is fine, and what is.
+BOUNDS: dict[str, tuple[Any, Callable[[Any], bool], str]] = {
+    "lr": (float, lambda value: value > 0, "more than 0"),
+    "updates_per_step": (float, lambda value: value > 0, "more than 0"),
+    "gamma": (float, lambda value: 0 <= value < 1, "in [0, 1)"),
+    "tau": (float, lambda value: 0 < value <= 1, "in (0, 1]"),
+    "batch_size": (int, lambda value: 1 <= value <= MOST_BATCH, f"1 to {MOST_BATCH:,}"),
+    "n_critics": (int, lambda value: 1 <= value <= MOST_CRITICS, f"1 to {MOST_CRITICS:,}"),
+    "hidden": (HIDDEN, lambda value: bool(value) and min(value) >= 1, "widths of 1 or more"),
+    "action_l2": (float, lambda value: value >= 0, "0 or more"),
+    "noise_std": (float, lambda value: value >= 0, "0 or more"),
+    "random_share": (float, lambda value: 0 <= value <= 1, "in [0, 1]"),
+    "initial_alpha": (float, lambda value: value > 0, "more than 0"),
+}
 AT_LEAST_ZERO = (
     "seed",
     "n_sampled_goal",
@@ -45,10 +62,7 @@ def validated(config: TrainConfig) -> TrainConfig:
         raise BadInput("config", "a regoal.TrainConfig", repr(config))
     if callable(config.relabel):
         raise BadInput("relabel", "a name, or the text module:function for your own", repr(config.relabel))
-    if not isinstance(config.agent, DDPGConfig | SACConfig):
-        raise BadInput(
-            "agent", "a DDPGConfig or SACConfig", repr(config.agent), "For example agent=regoal.SACConfig()."
-        )
+    require_agent(config.agent)
     config = dataclasses.replace(typed_fields(config), agent=typed_fields(config.agent, "agent."))
     for name in AT_LEAST_ONE:
         _require(name, getattr(config, name), getattr(config, name) >= 1, "1 or more")
@@ -64,30 +78,18 @@ def validated(config: TrainConfig) -> TrainConfig:
     return config
 
 
-def _check_agent(agent: DDPGConfig | SACConfig) -> None:
-    bounds: dict[str, tuple[bool, str]] = {
-        "lr": (agent.lr > 0, "more than 0"),
-        "updates_per_step": (agent.updates_per_step > 0, "more than 0"),
-        "gamma": (0 <= agent.gamma < 1, "in [0, 1)"),
-        "tau": (0 < agent.tau <= 1, "in (0, 1]"),
-        "batch_size": (1 <= agent.batch_size <= MOST_BATCH, f"1 to {MOST_BATCH:,}"),
-        "n_critics": (1 <= agent.n_critics <= MOST_CRITICS, f"1 to {MOST_CRITICS:,}"),
-        "hidden": (bool(agent.hidden) and min(agent.hidden) >= 1, "widths of 1 or more"),
-    }
-    if isinstance(agent, DDPGConfig):
-        bounds |= {
-            "action_l2": (agent.action_l2 >= 0, "0 or more"),
-            "noise_std": (agent.noise_std >= 0, "0 or more"),
-            "random_share": (0 <= agent.random_share <= 1, "in [0, 1]"),
-        }
-    else:
-        bounds["initial_alpha"] = agent.initial_alpha > 0, "more than 0"
-    for name, (fine, expected) in bounds.items():
-        _require(f"agent.{name}", getattr(agent, name), fine, expected)
-    weights = agent.n_critics * sum(into * out for into, out in pairwise((1, *agent.hidden)))
-    fine = len(agent.hidden) <= MOST_LAYERS and weights <= MOST_WEIGHTS
-    expected = f"at most {MOST_LAYERS} layers, and {MOST_WEIGHTS:,} weights in all {agent.n_critics} critics"
-    _require("agent.hidden", agent.hidden, fine, expected)
+def _check_agent(agent: AgentConfig) -> None:
+    hints = get_type_hints(type(agent))
+    for name, (kind, is_fine, expected) in BOUNDS.items():
+        if hints.get(name) == kind:  # of whatever agent: what is called the same is the same
+            value = getattr(agent, name)
+            _require(f"agent.{name}", value, is_fine(value), expected)
+    if hints.get("hidden") == HIDDEN:
+        hidden, n_critics = vars(agent)["hidden"], vars(agent).get("n_critics", 1)
+        weights = n_critics * sum(into * out for into, out in pairwise((1, *hidden)))
+        fine = len(hidden) <= MOST_LAYERS and weights <= MOST_WEIGHTS
+        expected = f"at most {MOST_LAYERS} layers, and {MOST_WEIGHTS:,} weights in all {n_critics} critics"
+        _require("agent.hidden", hidden, fine, expected)
 
 
 def _check_hindsight(config: TrainConfig) -> None:

@@ -23,7 +23,7 @@ SEED = 0
 
 def show_before_after(out: Path, before: Path, after: Path, shift: str) -> list[Path]:
     """Write a video and a filmstrip, or a plot of paths where nothing can be rendered; returns the files."""
-    config = require_trusted(read_config(after), os.fspath(after))
+    config = require_trusted(read_config(after), os.fspath(after), ("env",))
     recipe = EnvRecipe(config.env, shift, config.env_kwargs)
     policies = {"before: source policy": Policy.load(before), "after: fine-tuned": Policy.load(after)}
     if working_gl() is None:

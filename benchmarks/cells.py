@@ -14,11 +14,12 @@ from typing import Any
 
 import tomli_w
 
-from regoal.agent.config import TrainConfig, agent_config
+from regoal.agent.agents import agent_config, agent_name
+from regoal.agent.config import TrainConfig
 from regoal.agent.modes import MODES, parse_mode, start_settings
 from regoal.agent.settings import describe, set_field, to_toml, typed
 from regoal.agent.source import SHAPING
-from regoal.agent.trust import require_trusted
+from regoal.agent.trust import require_trusted, trusted_agent
 from regoal.agent.validation import validated
 from regoal.benchmarks.grid import (
     Arm,
@@ -34,7 +35,7 @@ from regoal.benchmarks.grid import (
 )
 from regoal.benchmarks.suite_tables import BUDGET
 from regoal.buffers.strategies import strategy_named
-from regoal.errors import BadInput
+from regoal.errors import BadInput, did_you_mean
 
 SHAPES = tuple(f"agent.{name}" for name in SHAPING)
 LONGEST_NAME = 100  # of a folder: file systems take 255 bytes
@@ -88,6 +89,8 @@ def cells_of(suite: Suite, out: Path) -> list[Cell]:
     Raises:
         BadInput: a run that cannot work, naming the suite's file, the arm and the setting.
     """
+    for agent in suite.grid["agent"]:
+        trusted_agent(agent, f"{suite.file} [grid]")
     tasks, arms = tasks_of(suite), arms_of(suite)
     if not tasks:
         raise BadInput(f"{suite.file} [[skip]]", "a task that is left", "all of them skipped")
@@ -124,7 +127,7 @@ def _cell(suite: Suite, task: Task, arm: Arm, seed: int, source: Cell | None, ou
         "shift": task.shift,
         "mode": arm.values["mode"],
         "relabel": config.relabel,
-        "agent": config.agent.name,
+        "agent": agent_name(config.agent),
         "seed": seed,
         "zero_shot": int(config.mode == "zero_shot"),
     }
@@ -198,8 +201,10 @@ def _set(config: TrainConfig, settings: Values, place: str) -> TrainConfig:
     names = {line.partition("=")[0] for line in describe(config).splitlines()}
     for name, value in settings.items():
         if name not in names:
-            fix = "Write it into [[override]] with when = { agent = ... }."
-            raise BadInput(f"{place} {name}", f"a setting of {config.agent.name}", repr(name), fix)
+            fix = f"{did_you_mean(name, names)} What only others have goes with when = {{ agent = ... }}."
+            raise BadInput(
+                f"{place} {name}", f"a setting of {agent_name(config.agent)}", repr(name), fix.strip()
+            )
         try:
             config = set_field(config, name, str(value))
         except BadInput as error:
@@ -218,7 +223,7 @@ def _sound(config: TrainConfig, place: str) -> TrainConfig:
 
 def _require_shape(config: TrainConfig, source: TrainConfig, place: str) -> None:
     for name in SHAPING:
-        theirs, ours = getattr(source.agent, name), getattr(config.agent, name)
+        theirs, ours = getattr(source.agent, name, None), getattr(config.agent, name, None)
         if theirs != ours:
             fix = "Write it into [settings] or [grid], for both, and not into one alone."
             raise BadInput(f"{place} agent.{name}", f"the source's, {theirs}", str(ours), fix)

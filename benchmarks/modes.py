@@ -44,7 +44,7 @@ EXPERIMENTS = {
 
 def success_at_home(run: Path) -> float:
     """Success of a run's policy in the env as it comes."""
-    config = require_trusted(read_config(run), str(run))
+    config = require_trusted(read_config(run), str(run), ("env",))
     spec = GoalSpec.of(config.env, **config.env_kwargs)
     env = spec.recipe.build()
     found = evaluate(env, spec, Policy.load(run), episodes=KEPT_EPISODES, seed=KEPT_SEED)

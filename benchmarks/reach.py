@@ -11,7 +11,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from regoal.agent.config import TrainConfig, agent_config
+from regoal.agent.agents import agent_config
+from regoal.agent.config import TrainConfig
 from regoal.agent.evaluation import evaluate
 from regoal.agent.policy import Policy
 from regoal.agent.training import train

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from regoal.agent.run_folder import read_config
-from regoal.agent.trust import require_trusted, trust_settings
+from regoal.agent.trust import WORLD, require_trusted, trust_settings
 from regoal.benchmarks.report_data import Findings
 from regoal.benchmarks.results import DONE
 from regoal.benchmarks.video import record
@@ -52,7 +52,7 @@ def _film(found: Findings, task: str, runs: Mapping[tuple[str, str, int], Path],
     if not shown:
         return Film("the run folders are not here.")
     try:
-        configs = {run: require_trusted(read_config(run), str(run)) for run in shown.values()}
+        configs = {run: require_trusted(read_config(run), str(run), WORLD) for run in shown.values()}
     except BadInput as error:
         return Film(f"{error.where} is {error.got}, which is not trusted here.")
     sources = [(config.seed, config.source) for config in configs.values() if config.source]

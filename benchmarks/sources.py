@@ -53,7 +53,8 @@ def load_sources(runs: Sequence[Path]) -> list[Source]:
         raise BadInput("runs", "one run or more", "none", "Name the folders of trained runs.")
     _require_different(paths)
     sources = [
-        Source(path, require_trusted(read_config(path), str(path)), Policy.load(path)) for path in paths
+        Source(path, require_trusted(read_config(path), str(path), ("env",)), Policy.load(path))
+        for path in paths
     ]
     first = sources[0]
     for source in sources[1:]:

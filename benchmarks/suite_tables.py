@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from regoal.agent.config import TrainConfig, agent_config
+from regoal.agent.agents import AGENTS, agent_config, is_own
+from regoal.agent.config import TrainConfig
 from regoal.agent.modes import START, parse_mode
 from regoal.agent.settings import describe, set_field
 from regoal.benchmarks.grid import ARM_DIMENSIONS, TASK_DIMENSIONS, Override, Values, as_text, placed
@@ -52,7 +53,8 @@ def read_grid(values: Values, file: str) -> dict[str, tuple[Any, ...]]:
             raise BadInput(f"{place} {name}", "texts", repr(list(texts)))
     try:
         for agent in grid["agent"]:
-            agent_config(agent)
+            if not is_own(agent):  # nothing is imported here
+                agent_config(agent)
         for mode in grid["mode"]:
             parse_mode(mode)
     except BadInput as error:
@@ -134,7 +136,7 @@ def require_known(values: Iterable[str], known: Iterable[str], place: str, expec
 
 
 def setting_names(agents: Iterable[str]) -> list[str]:
-    """Dotted names of all settings that runs of these agents have."""
+    """Dotted names of all settings that runs of these agents, all of them ours, have."""
     names: dict[str, None] = {}
     for agent in agents:
         described = describe(TrainConfig(env="", out="", agent=agent_config(agent)))
@@ -151,11 +153,14 @@ def _settings(table: Values, grid: Grid, place: str, refused: Mapping[str, str])
 
 
 def _require_settings(settings: Values, grid: Grid, place: str, refused: Mapping[str, str]) -> None:
-    names = setting_names(grid["agent"])
+    ours = [agent for agent in grid["agent"] if not is_own(agent)]
+    names = setting_names(ours or AGENTS)
     for name in settings:
         if name in refused:
             raise BadInput(f"{place} {name}", "a setting that stands here", repr(name), refused[name])
-        if name not in names:
+        # What a user's own agent has is known when runs are put together, its module having been named.
+        may_be_its = len(ours) < len(grid["agent"]) and name.startswith("agent.")
+        if name not in names and not may_be_its:
             raise BadInput(f"{place} {name}", "a setting that exists", repr(name), _nearest(name, names))
 
 
@@ -167,7 +172,7 @@ def _nearest(name: str, names: Sequence[str]) -> str:
 
 def _require_type(name: str, value: Any, grid: Grid, place: str) -> None:
     for agent in grid["agent"]:
-        if name in setting_names([agent]):
+        if not is_own(agent) and name in setting_names([agent]):
             try:
                 set_field(TrainConfig(env="", out="", agent=agent_config(agent)), name, str(value))
             except BadInput as error:

@@ -9,23 +9,26 @@ from pathlib import Path
 import pytest
 
 from regoal.benchmarks import batches, scale
+from regoal.benchmarks.results import read_results
 from regoal.benchmarks.tables import read_rows
 
 ROOT = Path(__file__).parent.parent
-BLOCK = re.compile(r"^```(python|bash) ?(\S*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(python|bash|toml) ?(\S*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def run_page(page: Path, folder: Path) -> list[str]:
-    """Run the blocks of a page in one folder; returns what each printed."""
+    """Run the blocks of a page in one folder; returns what each printed. Settings are only saved."""
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     printed = []
     for language, name, code in BLOCK.findall(page.read_text()):
-        if language == "python":
-            assert name.endswith(".py"), f"{page.name}: name the file a block of Python is saved as"
+        if language != "bash":
+            suffix = {"python": ".py", "toml": ".toml"}[language]
+            assert name.endswith(suffix), f"{page.name}: name the file that a block is saved as"
             (folder / name).write_text(code)
-            command = [sys.executable, name]
-        else:
-            command = ["bash", "-euo", "pipefail", "-c", code]
+        if language == "toml":
+            continue
+        bash = ["bash", "-euo", "pipefail", "-c", code]
+        command = [sys.executable, name] if language == "python" else bash
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, f"{page.name}:\n{code}\n{done.stdout}\n{done.stderr}"
         printed.append(done.stdout)
@@ -54,6 +57,49 @@ def test_strategies(tmp_path: Path) -> None:
     printed = run_page(ROOT / "docs" / "strategies.md", tmp_path)
     assert "of 256 relabelled" in printed[-1]
     assert len((tmp_path / "my_strategies.py").read_text().splitlines()) <= 10
+
+
+def test_weaker_robot(tmp_path: Path) -> None:
+    printed = run_page(ROOT / "docs" / "weaker-robot.md", tmp_path)
+    trained, weak, sagging = (success(line) for line in printed[1].splitlines())
+    assert min(trained, weak) >= 0.95
+    assert sagging <= 0.8
+    assert success(printed[2].splitlines()[-1]) >= 0.95
+    assert "better than all others" in printed[3]
+    assert printed[4] == "(4,) True\n"
+
+
+def test_your_strategy(tmp_path: Path) -> None:
+    page = ROOT / "docs" / "your-strategy.md"
+    printed = run_page(page, tmp_path)
+    assert len((tmp_path / "my_strategies.py").read_text().splitlines()) <= 10
+    out = tmp_path / "runs" / "strategies"
+    assert read_results(out / "results.csv").arms == ["future", "final", "none", "my_strategies:discounted"]
+    (headline,) = re.findall(r"\*(Too few seeds[^*]*)\*", page.read_text())
+    report = (out / "report.md").read_text().replace("’", "'")
+    assert f"**{headline}**" in report
+    assert "95 % bootstrap intervals are too narrow" in report
+    curve = read_results(out / "results.csv").curve("regoal/PointReach-v0", "none")
+    assert curve.success.max() <= 0.3  # hindsight is what decides here
+    assert printed[-1].startswith("Too few seeds to claim a difference: ")
+
+
+def test_your_agent(tmp_path: Path) -> None:
+    printed = run_page(ROOT / "docs" / "your-agent.md", tmp_path)
+    lines = (tmp_path / "td3.py").read_text().splitlines()
+    assert len([line for line in lines if line]) <= 60
+    shown = printed[1].splitlines()
+    assert "agent.target_noise=0.2" in shown
+    trained, evaluated, tuned = (success(line) for line in shown if line.startswith("runs/"))
+    assert min(trained, evaluated, tuned) >= 0.9
+    out = tmp_path / "runs" / "compare"
+    results = read_results(out / "results.csv")
+    assert results.arms == ["ddpg", "td3:TD3"]
+    for arm in results.arms:
+        assert results.curve("regoal/PointReach-v0", arm).success[:, -1].mean() >= 0.7
+    report = (out / "report.md").read_text()
+    assert "**Too few seeds to claim a difference" in report
+    assert "6 pairs" in report
 
 
 def test_diagnosis(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from test_docs import ROOT, run_page
 from regoal import BadInput, DDPGConfig, Policy, SACConfig, TrainConfig, train
 from regoal.benchmarks.tables import read_rows
 from regoal.benchmarks.torture import __main__ as torture
-from regoal.benchmarks.torture import box, malice
+from regoal.benchmarks.torture import box, malice, overhead
 from regoal.benchmarks.torture.chains import Chain, chains, differences
 from regoal.benchmarks.torture.damage import bit_flips, truncations, unfinished_run
 from regoal.benchmarks.torture.kills import kills, leftovers
@@ -214,6 +214,16 @@ def test_a_run_in_trouble_finishes_and_counts_every_fault(
     tally = soak(tmp_path, 5.0)
     assert tally.failures == []
     assert tally.tries >= 6
+
+
+def test_what_checkpoints_cost_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = dataclasses.replace(config("regoal/PointReach-v0", tmp_path), checkpoint_interval=200)
+    monkeypatch.setattr(overhead, "RUNS", (run,))
+    monkeypatch.setattr(overhead, "MOST", 1.0)
+    assert overhead.overhead(tmp_path / "cheap", 1).failures == []
+    monkeypatch.setattr(overhead, "MOST", 0.0)
+    tally = overhead.overhead(tmp_path / "dear", 1)
+    assert tally.tries == len(tally.failures) == 1, "three checkpoints are not for nothing"
 
 
 def test_rows_of_other_tests_stay_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,7 @@ def next_input(agent: DDPG | SAC, data: Batch) -> torch.Tensor:
 def test_both_ends_of_a_batch_are_normalised_alike() -> None:
     agent, data = learner(DDPGConfig(**SMALL)), batch()
     agent.normaliser.update(np.random.default_rng(0).normal(1, 2, (9, 4)), np.ones((9, 2)))
-    agent.refresh()
+    agent.inputs.refresh()
     here, after = agent.inputs.both_ends(data).chunk(2)
     torch.testing.assert_close(here, agent.inputs(data.observation, data.desired_goal), rtol=0, atol=0)
     torch.testing.assert_close(after, next_input(agent, data), rtol=0, atol=0)

@@ -14,7 +14,8 @@ import gymnasium_robotics
 import numpy as np
 import torch
 
-from regoal.agent.config import DDPGConfig, SACConfig, TrainConfig, agent_config
+from regoal.agent.agents import agent_config
+from regoal.agent.config import DDPGConfig, SACConfig, TrainConfig
 from regoal.agent.learner import Learner, make_learner
 from regoal.agent.normaliser import Normaliser
 from regoal.agent.player import Player

@@ -24,6 +24,7 @@ from regoal.benchmarks.torture.damage import bit_flips, truncations
 from regoal.benchmarks.torture.faults import faults
 from regoal.benchmarks.torture.kills import kills
 from regoal.benchmarks.torture.malice import cases, malicious
+from regoal.benchmarks.torture.overhead import RUNS, overhead
 from regoal.benchmarks.torture.resets import resets
 from regoal.benchmarks.torture.soak import soak
 from regoal.benchmarks.torture.tally import Tally
@@ -37,6 +38,7 @@ TESTS: dict[str, tuple[Callable[[Path, int], Tally], int]] = {
     "malicious": (malicious, len(cases())),
     "faults": (faults, 1),
     "resets": (resets, 50),
+    "checkpoint overhead": (overhead, len(RUNS)),
     "soak": (soak, 1_800),
 }
 

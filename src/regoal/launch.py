@@ -44,7 +44,7 @@ class Trust:
     """What a run may ask for, beyond what is installed: to import a module is to run it.
 
     Attributes:
-        modules: Modules to import, for envs, strategies and shifts of one's own in a run that is loaded.
+        modules: Modules to import, for envs, strategies, shifts and agents of one's own in what is loaded.
         env_kwargs: NAME=VALUE arguments of the env; those of a run that is loaded are given again.
     """
 

@@ -56,7 +56,7 @@ def train(
     Args:
         env: Gymnasium id, or module:namespace/Id-v0 for an env of your own.
         out: Run folder; it must not exist.
-        agent: ddpg or sac.
+        agent: ddpg, sac, or module:Class for an agent of your own.
         relabel: Hindsight goals: future, final, episode, random, none, or module:function.
         n_sampled_goal: Hindsight goals for each real one.
         steps: Env steps to collect.
@@ -70,7 +70,8 @@ def train(
         jobs: Runs at a time; as many as there are cores if not given.
         settings: Any other setting.
     """
-    from regoal.agent.config import TrainConfig, agent_config
+    from regoal.agent.agents import agent_config
+    from regoal.agent.config import TrainConfig
 
     config = TrainConfig(
         env=env,

@@ -169,9 +169,10 @@ def settings(agent: str = "ddpg") -> int:
     """List all settings for --set, with their defaults.
 
     Args:
-        agent: ddpg or sac.
+        agent: ddpg, sac, or module:Class for an agent of your own.
     """
-    from regoal.agent.config import TrainConfig, agent_config
+    from regoal.agent.agents import agent_config
+    from regoal.agent.config import TrainConfig
     from regoal.agent.settings import describe
 
     print(describe(TrainConfig(env="", out="", agent=agent_config(agent))))
@@ -288,10 +289,10 @@ def _require_episodes(episodes: int, seed: int) -> None:
 
 def _recipe(run: Path, shift: str | None) -> Any:
     from regoal.agent.run_folder import read_config
-    from regoal.agent.trust import require_trusted
+    from regoal.agent.trust import WORLD, require_trusted
     from regoal.envs.recipe import EnvRecipe
 
-    config = require_trusted(read_config(run), str(run))
+    config = require_trusted(read_config(run), str(run), WORLD if shift is None else ("env",))
     return EnvRecipe(config.env, config.shift if shift is None else shift, config.env_kwargs)
 
 

@@ -1,0 +1,60 @@
+"""The gradient steps that the env steps collected so far have earned."""
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from regoal.agent.agents import agent_name
+from regoal.agent.clock import Clock, timed
+from regoal.agent.modes import in_force
+from regoal.errors import TrainingFault
+
+if TYPE_CHECKING:
+    from regoal.agent.loop import Training
+
+
+def make_updates(training: "Training", poll: Callable[[], object]) -> None:
+    """Make those that are owed.
+
+    Args:
+        training: whose learner learns from its experience.
+        poll: called before each of them: workers are kept busy.
+
+    Raises:
+        TrainingFault: a loss is not finite, or none that the agent has said that it returns.
+    """
+    config, agent, state = training.config, training.config.agent, training.state
+    fresh, state.steps_seen = state.env_steps - state.steps_seen, state.env_steps
+    if state.env_steps > config.learning_starts:
+        state.updates_owed += fresh * agent.updates_per_step
+    actor_learns = training.actor_learns
+    weight = in_force(config, state.env_steps)["anchor_weight"]
+    infos = []
+    while state.updates_owed >= 1:
+        state.updates_owed -= 1
+        poll()
+        with timed(training.clocks, Clock.SAMPLING):
+            batch = training.experience.sample(agent.batch_size, state.env_steps).to(training.device)
+        with timed(training.clocks, Clock.UPDATE):
+            pulled = training.anchor is not None and actor_learns and weight > 0
+            pull = training.anchor.pull(batch, weight) if training.anchor and pulled else None
+            infos.append(training.learner.update(batch, actor_learns=actor_learns, pull=pull))
+    for info in infos:  # read only now: to look at a loss is to wait for it
+        _note(training, {name: float(value) for name, value in info.items()})
+
+
+def _note(training: "Training", info: dict[str, float]) -> None:
+    agent, state = training.config.agent, training.state
+    for name, value in info.items():
+        if not math.isfinite(value):
+            raise TrainingFault(
+                f"{name} of gradient step {state.gradient_steps}",
+                "a finite number",
+                str(value),
+                "Learning diverged: lower agent.lr.",
+            )
+        if name not in agent.columns:  # one that updates do not always return
+            expected = f"one of its columns: {', '.join(agent.columns)}"
+            raise TrainingFault(f"what {agent_name(agent)}.update returned", expected, repr(name))
+        state.note(name, value)
+    state.gradient_steps += 1

@@ -8,7 +8,7 @@ PEERS_READY := .venv-peers/.ready
 # One thread each: runs use the cores by running side by side.
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo results bench torture test test-slow test-peer test-browser lint type wheel clean
+.PHONY: demo results bench torture test test-slow test-peer test-browser test-ray lint type wheel clean
 
 demo: $(READY)
 	@$(BIN)/python -m regoal.benchmarks.demo --out runs/demo $(DEMO)
@@ -25,12 +25,13 @@ bench: $(PEERS_READY)
 	@$(PEERS)/python -m regoal.benchmarks.scale --results benchmarks/results
 	@$(PEERS)/python -m regoal.benchmarks.batches --results benchmarks/results
 
-# Kills, damaged and crafted files, broken envs, half an hour of faults (about an hour and a half in all).
+# Kills, damaged and crafted files, broken envs, half an hour of faults (about two hours in all).
 torture: $(READY)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[ray]"
 	@$(BIN)/python -m regoal.benchmarks.torture --results benchmarks/results $(TORTURE)
 
 test: $(READY)
-	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not peer and not browser" $(TESTS)
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not slow and not peer and not browser and not ray" $(TESTS)
 
 test-slow: $(READY)
 	@$(BIN)/python -m pytest -q -n 2 -m slow $(TESTS)
@@ -42,6 +43,11 @@ test-peer: $(PEERS_READY)
 test-browser: $(READY)
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[browser]"
 	@$(BIN)/python -m pytest -q -m browser tests/test_report_browser.py
+
+# Starts Ray clusters of two nodes on this machine, and takes nodes away (four minutes).
+test-ray: $(READY)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[ray]"
+	@$(BIN)/python -m pytest -q -m ray tests/test_ray.py
 
 lint: $(READY)
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check .

@@ -1,6 +1,7 @@
 """One process a run folder, and nothing in it that leads elsewhere: what else wants to write is refused."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import socket
@@ -83,10 +84,18 @@ class RunLock:
         return descriptor
 
     def _is_in_place(self, descriptor: int) -> bool:
+        """Whether what is locked is still the file that others would lock.
+
+        On a network file system its name may be remembered for a while after another machine took it away;
+        a lock brings the facts of the file itself up to date, so that it has no name left then.
+        """
         try:
-            return os.path.samestat(os.fstat(descriptor), self._path.stat())
-        except FileNotFoundError:
-            return False
+            facts = os.fstat(descriptor)
+            return facts.st_nlink > 0 and os.path.samestat(facts, self._path.stat())
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ESTALE):
+                return False
+            raise
 
     def _require_own(self) -> None:
         for name in WRITTEN:
@@ -100,6 +109,27 @@ class RunLock:
                     raise BadInput(
                         f"{path}", "a file or folder of the run's own", got, "Put a copy in its place."
                     )
+
+
+def holder_of(run: Path) -> tuple[str, bool]:
+    """Who had the lock of a folder last, as it says there, and whether anybody has it now.
+
+    Args:
+        run: the folder.
+
+    Raises:
+        OSError: nobody has, or it cannot be looked at.
+    """
+    descriptor = os.open(run / LOCK, os.O_RDWR | os.O_NOFOLLOW)  # some file systems want to write to lock
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held = False  # and let go of by closing it
+        except BlockingIOError:
+            held = True
+        return os.read(descriptor, 200).decode(errors="replace").strip(), held
+    finally:
+        os.close(descriptor)
 
 
 def _below(path: Path) -> Iterator[Path]:

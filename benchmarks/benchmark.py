@@ -4,6 +4,7 @@ Finished cells never run again. One that was killed goes on from its checkpoint,
 that fails is written down, and the others go on.
 """
 
+import os
 import sys
 import time
 from collections import Counter
@@ -26,13 +27,14 @@ from regoal.benchmarks.benchmark_folder import (
 from regoal.benchmarks.cell_run import Job, is_finished
 from regoal.benchmarks.cells import Cell, cells_of
 from regoal.benchmarks.grid import Suite, placed
-from regoal.benchmarks.parallel import POLL_SECONDS, ProcessDied
+from regoal.benchmarks.parallel import POLL_SECONDS, NodeLost, ProcessDied
 from regoal.benchmarks.results import write_results
 from regoal.benchmarks.tables import read_rows
 from regoal.envs.recipe import EnvRecipe
 from regoal.errors import EXIT_FAILED, BadInput
 
-MOST_LOSSES = {"silent": 2, "died": 3}  # times that a cell is begun; the last one fails it
+# Times that a cell is begun; the last one fails it. A lost node is seldom the fault of what ran there.
+MOST_LOSSES = {"silent": 2, "died": 3, "lost its node": 10}
 SILENT_SECONDS = 600.0  # cells say something every quarter of a minute
 
 
@@ -43,8 +45,18 @@ class Launcher(Protocol):
     def slots(self) -> int:
         """Cells that have room at a time."""
 
+    def prepare(self, out: Path) -> None:
+        """See that cells can run wherever they will, before any is begun; the lock of DIR is held.
+
+        Raises:
+            BadInput: they cannot.
+        """
+
     def start(self, key: str, item: Job) -> None:
-        """Begin to call `cell_run.run_cell`."""
+        """Begin to call `cell_run.run_cell`, as soon as there is a place to."""
+
+    def begun(self, key: str) -> bool:
+        """Whether there was: what waits for one is not silent."""
 
     def ended(self, timeout: float) -> list[tuple[str, BaseException | None]]:
         """Those that have ended, with the exception of each that raised one; waits so long for the first."""
@@ -101,6 +113,7 @@ def run_suite(
     make_folder(suite, out)
     with RunLock(out), StopRequest() as stop:
         make_folder(suite, out)  # another process may have been quicker
+        launcher.prepare(out)
         write_suite(suite, out)
         schedule = Schedule(suite, cells, out, launcher, silent_seconds)
         schedule.run(stop, retry=retry)
@@ -213,7 +226,8 @@ class Schedule:
         if not isinstance(outcome, Stopped | ProcessDied):
             self._fail(cell, str(outcome))
             return []
-        how = "silent" if watched.killed else "died"
+        how = "lost its node" if isinstance(outcome, NodeLost) else "died"
+        how = "silent" if watched.killed else how
         error = f"it said nothing for {self._silent_seconds:g} s" if watched.killed else str(outcome)
         self._losses[cell.name, how] += 1
         if self._losses[cell.name, how] >= MOST_LOSSES[how]:
@@ -233,7 +247,7 @@ class Schedule:
         now = time.monotonic()
         for name, watched in self._running.items():
             size = _size(watched.cell.log)
-            if size != watched.said:
+            if size != watched.said or not self._launcher.begun(name):
                 watched.said, watched.heard = size, now
             elif now - watched.heard > self._silent_seconds and not watched.killed:
                 watched.killed = True
@@ -254,7 +268,12 @@ def minutes(seconds: float) -> str:
 
 
 def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+    """Of a file that another machine may be writing: to open it asks what it is now, not some time ago."""
+    try:
+        with path.open("rb") as file:
+            return os.fstat(file.fileno()).st_size
+    except FileNotFoundError:
+        return 0
 
 
 def say(text: str) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from regoal.agent.checkpoints import Checkpoint, whole_checkpoints
 from regoal.agent.run_folder import read_config, rewrite_config
 from regoal.agent.run_lock import LOCK, RunLock
+from regoal.agent.settings import to_toml
 from regoal.agent.trust import trust_settings
 from regoal.benchmarks.cells import Cell
 from regoal.benchmarks.results import DONE
@@ -32,10 +33,12 @@ class Job:
     Attributes:
         cell: the run.
         columns: of all its rows of results.csv; kept with it when it is finished.
+        lock_seconds: to wait for a process that has its lock and is about to end.
     """
 
     cell: Cell
     columns: dict[str, Any]
+    lock_seconds: float = LOCK_SECONDS
 
 
 def is_finished(cell: Cell) -> bool:
@@ -90,7 +93,7 @@ def _run(job: Job) -> None:
     trust_settings(cell.config)  # whoever made it a job has held it against what the user named
     if cell.source is not None:
         _require_source(cell.source)
-    checkpoint = _checkpoint_to_go_on_from(cell)
+    checkpoint = _checkpoint_to_go_on_from(cell, job.lock_seconds)
     if checkpoint is None:
         train(cell.config)
     elif not checkpoint.state["progress"]["finished"]:
@@ -100,17 +103,18 @@ def _run(job: Job) -> None:
     stage.rename(cell.path / DONE)
 
 
-def _checkpoint_to_go_on_from(cell: Cell) -> Checkpoint | None:
+def _checkpoint_to_go_on_from(cell: Cell, lock_seconds: float) -> Checkpoint | None:
     """The newest checkpoint of a cell; a folder without one to rely on is emptied.
 
     Raises:
         BadInput: another process works on it, or it is the run of other settings.
     """
-    with _locked(cell.path):
+    with _locked(cell.path, lock_seconds):
         checkpoint = _newest(cell.path)
         if (cell.path / "config.toml").exists() and checkpoint is not None:
             _require_same_settings(cell)
-            if read_config(cell.path) != cell.config:  # it lies elsewhere now, or its source does
+            # It may lie elsewhere now, or its source may.
+            if to_toml(read_config(cell.path)) != to_toml(cell.config):
                 rewrite_config(cell.path, cell.config)
             if not checkpoint.state["progress"]["inside_block"]:
                 return checkpoint
@@ -130,17 +134,20 @@ def _newest(run: Path) -> Checkpoint | None:
 
 
 @contextlib.contextmanager
-def _locked(run: Path) -> Iterator[None]:
+def _locked(run: Path, seconds: float) -> Iterator[None]:
     """Under the lock of a run, waiting a little for a process that is about to end."""
-    end = time.monotonic() + LOCK_SECONDS
+    end, told = time.monotonic() + seconds, False
     with contextlib.ExitStack() as stack:
         while True:
             try:
                 stack.enter_context(RunLock(run))
                 break
-            except BadInput:
+            except BadInput as error:
                 if time.monotonic() > end:
                     raise
+                if not told:
+                    print(f"waiting for the lock: {error}")
+                    told = True
                 time.sleep(0.2)
         yield
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from regoal.agent.agents import agent_name
 from regoal.agent.config import TrainConfig
 from regoal.agent.interrupts import Stopped
 from regoal.agent.modes import START
@@ -48,8 +49,11 @@ class Pace:
 def kind_of(cell: Cell) -> str:
     """Cells that go equally fast: those of one env and one agent with its settings."""
     config = cell.config
-    updates = f"{config.agent.updates_per_step:g} updates of {config.agent.batch_size} a step"
-    return f"{config.env} {config.agent.name} {'x'.join(map(str, config.agent.hidden))}, {updates}"
+    agent = config.agent
+    updates = f"{agent.updates_per_step:g} updates of {agent.batch_size} a step"
+    hidden = getattr(agent, "hidden", ())
+    shape = "x".join(map(str, hidden)) if isinstance(hidden, tuple) else str(hidden)
+    return f"{config.env} {agent_name(agent)} {shape}, {updates}"
 
 
 def measure(config: TrainConfig) -> Pace:

@@ -30,6 +30,10 @@ class ProcessDied(RunFailed):
     """The process of a call has ended without a word."""
 
 
+class NodeLost(ProcessDied):
+    """The machine that a call ran on is gone, or out of reach: the call is not to blame."""
+
+
 class Processes(Generic[Item, Result]):
     """Calls a module-level function on items, each call in a process of its own; a context manager.
 
@@ -57,6 +61,13 @@ class Processes(Generic[Item, Result]):
     ) -> None:
         for _, process in self._running.values():
             process.kill()
+
+    def prepare(self, out: Path) -> None:
+        """Nothing: what this process sees of a folder, its children see."""
+
+    def begun(self, key: str) -> bool:
+        """Whether a call has a place where it runs, as it has at once."""
+        return True
 
     def start(self, key: str, item: Item) -> None:
         """Begin a call, known by a key that no other running call has."""
@@ -196,7 +207,10 @@ def _as_asked(outcome: Any, stop: StopRequest) -> Any:
 
 @contextlib.contextmanager
 def _deaf_to_interrupts() -> Iterator[None]:
-    """Around the start of a child, which inherits it."""
+    """Around the start of a child, which inherits it; a thread may not, and nobody types on a cluster."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield

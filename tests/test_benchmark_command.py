@@ -1,10 +1,8 @@
 """`regoal benchmark` as a user types it: killed, stopped, gone on with, and the same table every time."""
 
-import csv
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -15,6 +13,7 @@ from regoal.agent import trust
 from regoal.agent.run_lock import RunLock
 from regoal.benchmarks.results import COLUMNS, read_results
 from regoal.benchmarks.tables import read_rows
+from regoal.benchmarks.torture.benchmark_kills import Benchmark, wait_until
 from regoal.cli import main
 
 TINY = """
@@ -37,7 +36,6 @@ checkpoint_interval = 100
 [baseline]
 mode = "scratch"
 """
-REGOAL = [sys.executable, "-m", "regoal.cli"]
 
 
 @pytest.fixture(scope="module")
@@ -56,11 +54,7 @@ def whole(suite: Path) -> Path:
 
 
 def _table(out: Path) -> list[dict[str, str]]:
-    with (out / "results.csv").open(newline="") as file:
-        return [
-            {name: text for name, text in row.items() if not name.startswith("wall_")}
-            for row in csv.DictReader(file)
-        ]
+    return Benchmark("", out, ()).table()
 
 
 def test_a_benchmark_is_one_tidy_table_of_ordinary_runs(whole: Path) -> None:
@@ -101,11 +95,12 @@ def test_killed_and_stopped_again_and_again_it_gives_the_same_table(
 ) -> None:
     out, seed = tmp_path / "out", random.randrange(10_000)
     draws = random.Random(seed)
-    ways = ["kill", "stop", "driver", "interrupt", "kill"]
+    ways = ["kill", "stop", "driver", "interrupt", "kill", "kill"]
     codes = {"stop": 143, "interrupt": 130}
+    benchmark = Benchmark(str(suite), out, ("--jobs", "2"))
     for way in ways:
-        process = _begun(suite, out)
-        _wait_for_progress(out, process, draws.randint(1, 3))
+        process, enough = benchmark.begin(), benchmark.saved() + draws.randint(1, 2)
+        assert wait_until(lambda enough=enough: benchmark.saved() >= enough, process)
         time.sleep(draws.uniform(0, 0.2))
         if way == "driver":  # alone: what it began ends by itself
             os.kill(process.pid, signal.SIGKILL)
@@ -114,32 +109,11 @@ def test_killed_and_stopped_again_and_again_it_gives_the_same_table(
             os.killpg(process.pid, number)
         code = process.wait(timeout=60)
         assert code in (codes.get(way, -signal.SIGKILL), 0), f"{way}, seed {seed}"
-    process = _begun(suite, out)
-    assert process.wait(timeout=120) == 0, f"seed {seed}"
+    assert benchmark.begin().wait(timeout=120) == 0, f"seed {seed}"
     assert _table(out) == _table(whole), f"seed {seed}"
     for path in out.glob("cells/*/*/*/metrics.csv"):  # sources too: nothing lost, nothing twice
         same = whole / path.relative_to(out)
         assert [row["success"] for row in read_rows(path)] == [row["success"] for row in read_rows(same)]
-
-
-def _begun(suite: Path, out: Path) -> "subprocess.Popen[bytes]":
-    command = [*REGOAL, "benchmark", str(suite), "--out", str(out), "--jobs", "2"]
-    return subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
-
-
-def _wait_for_progress(out: Path, process: "subprocess.Popen[bytes]", more: int) -> None:
-    """Until so many checkpoints were saved since, or the end."""
-
-    def saved() -> int:
-        generations: dict[Path, int] = {}
-        for path in out.glob("cells/*/*/*/checkpoints/0*"):
-            generations[path.parent] = max(generations.get(path.parent, 0), int(path.name))
-        return sum(generations.values())
-
-    enough, end = saved() + more, time.monotonic() + 60
-    while saved() < enough and process.poll() is None:
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_a_cell_that_fails_is_told_and_only_it_is_tried_again(

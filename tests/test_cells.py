@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -12,12 +13,11 @@ from regoal import BadInput
 from regoal.agent import rollouts
 from regoal.agent.interrupts import Stopped, StopRequest
 from regoal.agent.run_lock import RunLock
-from regoal.benchmarks import cell_run
 from regoal.benchmarks.benchmark import Schedule
 from regoal.benchmarks.benchmark_folder import make_folder, read_failures, write_suite
 from regoal.benchmarks.cell_run import Job, is_finished, run_cell
 from regoal.benchmarks.cells import Cell, cells_of
-from regoal.benchmarks.parallel import ProcessDied, RunFailed
+from regoal.benchmarks.parallel import NodeLost, ProcessDied, RunFailed
 from regoal.benchmarks.results import COLUMNS, Results, read_results, write_results
 from regoal.benchmarks.suite import Suite, parse_suite
 from regoal.benchmarks.tables import read_rows
@@ -39,7 +39,7 @@ agent.hidden = [8]
 agent.batch_size = 8
 [[override]]
 when = { mode = "warm_start" }
-set = { learning_starts = 100 }
+set = { learning_starts = 50, critic_warmup_steps = 50 }
 """
 TASK = "regoal_PointReach-v0_action_gain=0.5"
 SOURCE = "source-regoal_PointReach-v0/ddpg"
@@ -54,14 +54,20 @@ class _Launcher:
 
     def __init__(self, slots: int, ends: Callable[[str, int], BaseException | str | None]) -> None:
         self.slots, self._ends = slots, ends
-        self.begun: list[str] = []
+        self.begun_keys: list[str] = []
         self.most = 0
         self._running: dict[str, BaseException | str | None] = {}
 
+    def prepare(self, out: Path) -> None:
+        raise AssertionError("that is for run_suite")
+
+    def begun(self, key: str) -> bool:
+        return self._running[key] != "waits"
+
     def start(self, key: str, item: Job) -> None:
         assert key not in self._running
-        self.begun.append(key)
-        self._running[key] = self._ends(key, self.begun.count(key))
+        self.begun_keys.append(key)
+        self._running[key] = self._ends(key, self.begun_keys.count(key))
         self.most = max(self.most, len(self._running))
         item.cell.path.mkdir(parents=True, exist_ok=True)
         (item.cell.path / "metrics.csv").write_text("env_steps,success\n0,0.5\n")
@@ -101,13 +107,13 @@ def test_cells_wait_for_their_sources_and_go_seed_by_seed(tmp_path: Path, slots:
     launcher = _Launcher(slots, lambda key, time: None)
     assert not _scheduled(tmp_path / "out", launcher).failures
     assert launcher.most == slots
-    assert len(launcher.begun) == len(set(launcher.begun)) == 8
+    assert len(launcher.begun_keys) == len(set(launcher.begun_keys)) == 8
     for seed in (0, 1):
-        source = launcher.begun.index(f"{SOURCE}/seed-{seed}")
+        source = launcher.begun_keys.index(f"{SOURCE}/seed-{seed}")
         for arm in ("warm_start", "zero_shot"):
-            assert launcher.begun.index(f"{TASK}/{arm}/seed-{seed}") > source
+            assert launcher.begun_keys.index(f"{TASK}/{arm}/seed-{seed}") > source
     if slots == 1:
-        assert [key[-1] for key in launcher.begun] == [*"00001111"]
+        assert [key[-1] for key in launcher.begun_keys] == [*"00001111"]
 
 
 def test_a_failure_is_told_and_the_others_go_on(tmp_path: Path) -> None:
@@ -125,14 +131,14 @@ def test_a_failure_is_told_and_the_others_go_on(tmp_path: Path) -> None:
         f"{TASK}/warm_start/seed-1": (f"its source {SOURCE}/seed-1 failed", 0),
         f"{TASK}/zero_shot/seed-1": (f"its source {SOURCE}/seed-1 failed", 0),
     }
-    assert len(launcher.begun) == 6
+    assert len(launcher.begun_keys) == 6
     again = _Launcher(2, lambda key, time: None)
     _scheduled(tmp_path / "out", again)
-    assert not set(again.begun) & set(failed)  # only what --retry asks for
+    assert not set(again.begun_keys) & set(failed)  # only what --retry asks for
     assert read_failures(tmp_path / "out") == failed
     last = _Launcher(2, lambda key, time: RunFailed("again") if key == bad else None)
     _scheduled(tmp_path / "out", last, retry=True)
-    assert set(failed) <= set(last.begun)
+    assert set(failed) <= set(last.begun_keys)
     assert read_failures(tmp_path / "out")[bad].attempts == 2
 
 
@@ -145,7 +151,7 @@ def test_a_cell_that_is_lost_goes_on_but_not_for_ever(tmp_path: Path) -> None:
 
     launcher = _Launcher(2, ends)
     failures = _scheduled(tmp_path / "out", launcher).failures
-    assert launcher.begun.count(unlucky) == launcher.begun.count(doomed) == 3
+    assert launcher.begun_keys.count(unlucky) == launcher.begun_keys.count(doomed) == 3
     assert {key: (one.error, one.attempts) for key, one in failures.items()} == {doomed: (str(died), 3)}
 
 
@@ -157,8 +163,36 @@ def test_a_silent_cell_is_ended_and_begun_once_more(tmp_path: Path) -> None:
 
     launcher = _Launcher(2, ends)
     failures = _scheduled(tmp_path / "out", launcher, silent_seconds=0.05).failures
-    assert launcher.begun.count(slow) == launcher.begun.count(mute) == 2
+    assert launcher.begun_keys.count(slow) == launcher.begun_keys.count(mute) == 2
     assert {key: one.error for key, one in failures.items()} == {mute: "it said nothing for 0.05 s"}
+
+
+def test_a_cell_that_waits_for_a_place_is_not_silent(tmp_path: Path) -> None:
+    began = time.monotonic()
+
+    class _Full(_Launcher):
+        def ended(self, timeout: float) -> list[tuple[str, BaseException | None]]:
+            waiting = [key for key, how in self._running.items() if how == "waits"]
+            if waiting and time.monotonic() - began > 0.3:
+                self._running[waiting[0]] = None  # it finds one, and ends
+            return super().ended(timeout)
+
+    launcher = _Full(2, lambda key, time: "waits" if "scratch" in key else None)
+    assert not _scheduled(tmp_path / "out", launcher, silent_seconds=0.05).failures
+    assert len(launcher.begun_keys) == 8
+
+
+def test_a_lost_node_is_not_the_fault_of_a_cell_but_not_for_ever(tmp_path: Path) -> None:
+    unlucky, deadly = f"{TASK}/scratch/seed-0", f"{TASK}/scratch/seed-1"
+    lost = NodeLost("its node is lost")
+
+    def ends(key: str, time: int) -> BaseException | None:
+        return lost if key == deadly or (key == unlucky and time < 10) else None
+
+    launcher = _Launcher(2, ends)
+    failures = _scheduled(tmp_path / "out", launcher).failures
+    assert launcher.begun_keys.count(unlucky) == launcher.begun_keys.count(deadly) == 10
+    assert {key: one.error for key, one in failures.items()} == {deadly: "its node is lost"}
 
 
 def test_a_stop_is_no_failure_and_begins_nothing(tmp_path: Path) -> None:
@@ -170,7 +204,7 @@ def test_a_stop_is_no_failure_and_begins_nothing(tmp_path: Path) -> None:
 
     launcher = _Launcher(2, ends)
     assert not _scheduled(tmp_path / "out", launcher, stop=stop).failures
-    assert len(launcher.begun) == 2
+    assert len(launcher.begun_keys) == 2
 
 
 @pytest.fixture(scope="module")
@@ -246,14 +280,11 @@ def test_arms_start_from_the_end_of_their_source_or_not_at_all(folder: Path, tmp
     assert not (cell.path / "metrics.csv").exists()
 
 
-def test_no_two_processes_write_one_cell(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_two_processes_write_one_cell(folder: Path, tmp_path: Path) -> None:
     cell = _copied(folder, tmp_path / "out")[f"{TASK}/scratch/seed-1"]
-    monkeypatch.setattr(cell_run, "LOCK_SECONDS", 0.0)
     cell.path.mkdir(parents=True)
     with RunLock(cell.path), pytest.raises(BadInput, match="held by process"):
-        _run(cell)
+        run_cell(Job(cell, {}, lock_seconds=0.0))
     assert not (cell.path / "config.toml").exists()
 
 

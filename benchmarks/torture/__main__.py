@@ -19,12 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from regoal.benchmarks.tables import as_text, read_rows, write_rows
+from regoal.benchmarks.torture.benchmark_kills import cell_kills, smoke_kills
 from regoal.benchmarks.torture.chains import CHAINS, chains
 from regoal.benchmarks.torture.damage import bit_flips, truncations
 from regoal.benchmarks.torture.faults import faults
 from regoal.benchmarks.torture.kills import kills
 from regoal.benchmarks.torture.malice import cases, malicious
 from regoal.benchmarks.torture.overhead import RUNS, overhead
+from regoal.benchmarks.torture.ray_kills import ray_kills
 from regoal.benchmarks.torture.resets import resets
 from regoal.benchmarks.torture.soak import soak
 from regoal.benchmarks.torture.tally import Tally
@@ -39,6 +41,9 @@ TESTS: dict[str, tuple[Callable[[Path, int], Tally], int]] = {
     "faults": (faults, 1),
     "resets": (resets, 50),
     "checkpoint overhead": (overhead, len(RUNS)),
+    "cells": (cell_kills, 40),
+    "cells on ray": (ray_kills, 40),
+    "smoke kills": (smoke_kills, 10),
     "soak": (soak, 1_800),
 }
 

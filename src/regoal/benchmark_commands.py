@@ -2,13 +2,19 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from regoal.errors import EXIT_FAILED, EXIT_INTERRUPTED, BadInput
+from regoal.errors import EXIT_FAILED, EXIT_INTERRUPTED, BadInput, did_you_mean
 from regoal.launch import Trust
 
+if TYPE_CHECKING:
+    from regoal.benchmarks.cell_run import Job
+    from regoal.benchmarks.parallel import Processes
+    from regoal.benchmarks.ray_launcher import RayCells
+
+LAUNCHERS = ("local", "ray")
 TrustOptions = Annotated[Trust, tyro.conf.arg(name="")]
 
 
@@ -17,6 +23,8 @@ def benchmark(
     /,
     out: Path | None = None,
     jobs: int | None = None,
+    launcher: str = "local",
+    address: str | None = None,
     retry: bool = False,
     dry_run: bool = False,
     silent_seconds: float = 600.0,
@@ -27,19 +35,18 @@ def benchmark(
     Args:
         suite: A TOML file, or a suite that comes with regoal: smoke, relabel, transfer, strategies-k.
         out: DIR; runs/NAME if not given.
-        jobs: Cells at a time; as many as there are cores if not given.
+        jobs: Cells at a time; as many as there are cores, or CPUs of the cluster, if not given.
+        launcher: Where cells run: local, on this machine, or ray, on the nodes of a cluster, which share DIR.
+        address: HOST:PORT of the cluster's head; that of this machine if not given.
         retry: Run those again, too, that failed before.
         dry_run: Say what would be run and how long it would take, and run nothing.
         silent_seconds: A cell that prints nothing for so long is ended, and begun once more; cells that go
             well print a line every 15 s.
         trust: What the suite may import and give to its envs.
     """
-    from regoal.agent.machine import cores
     from regoal.benchmarks.benchmark import require_buildable, run_suite
-    from regoal.benchmarks.cell_run import run_cell
     from regoal.benchmarks.cells import cells_of
     from regoal.benchmarks.estimate import describe
-    from regoal.benchmarks.parallel import Processes
     from regoal.benchmarks.report import write_report
     from regoal.benchmarks.suite import load_suite
 
@@ -48,16 +55,19 @@ def benchmark(
     if not silent_seconds > 0:
         raise BadInput("silent_seconds", "more than 0", f"{silent_seconds:g}")
     trust.grant()
-    loaded, slots = load_suite(suite), jobs or cores()
-    folder = out or Path("runs") / loaded.name
+    loaded = load_suite(suite)
+    folder, place = out or Path("runs") / loaded.name, _launcher(launcher, address, jobs)
+    if launcher != "local":
+        folder = folder.absolute()  # other machines stand elsewhere
     if dry_run:
         cells = cells_of(loaded, folder)
         require_buildable(loaded, cells)
-        print(describe(loaded, cells, folder, slots))
+        with place:
+            print(describe(loaded, cells, folder, place.slots))
         return 0
     try:
-        with Processes(run_cell, slots) as launcher:
-            code = run_suite(loaded, folder, launcher, retry=retry, silent_seconds=silent_seconds)
+        with place:
+            code = run_suite(loaded, folder, place, retry=retry, silent_seconds=silent_seconds)
     except KeyboardInterrupt:
         print("\nstopped at once; the same command goes on", file=sys.stderr)
         return EXIT_INTERRUPTED
@@ -65,6 +75,28 @@ def benchmark(
     if code in (0, EXIT_FAILED):  # not after a signal: whoever stops it wants it to end
         print(write_report(folder))
     return code
+
+
+def _launcher(name: str, address: str | None, jobs: int | None) -> "Processes[Job, None] | RayCells":
+    """Where cells run; not yet entered.
+
+    Raises:
+        BadInput: no such launcher, or an address for one that needs none.
+    """
+    if name not in LAUNCHERS:
+        raise BadInput("launcher", "local or ray", repr(name), did_you_mean(name, LAUNCHERS))
+    if name == "ray":
+        from regoal.benchmarks.ray_cluster import AUTO
+        from regoal.benchmarks.ray_launcher import RayCells
+
+        return RayCells(address or AUTO, jobs)
+    if address is not None:
+        raise BadInput("address", "none, as cells run on this machine", repr(address), "Add --launcher ray.")
+    from regoal.agent.machine import cores
+    from regoal.benchmarks.cell_run import run_cell
+    from regoal.benchmarks.parallel import Processes
+
+    return Processes(run_cell, jobs or cores())
 
 
 def report(

@@ -95,7 +95,8 @@ def draw_panels(path: Path, panels: Mapping[str, Mapping[str, Curve]], title: st
         axes.set_title(label, fontsize=10)
     for axes in grid.flat[len(panels) :]:
         axes.set_visible(False)
-    figure.supxlabel("environment steps in the target")
+    for axes in grid[-1]:  # one label for all of them would lie under the legend
+        axes.set_xlabel("environment steps in the target")
     figure.supylabel("success rate")
     figure.suptitle(title)
     handles, labels = grid.flat[0].get_legend_handles_labels()

@@ -46,9 +46,18 @@ class Comparison:
     dip: float
 
     @property
-    def share_of_scratch(self) -> float:
-        """Steps of fine-tuning for each step of scratch, both with hindsight (medians)."""
-        return self.steps[TUNED].median / self.steps[SCRATCH].median
+    def share_of_scratch(self) -> str:
+        """Steps of fine-tuning for each step of scratch, both with hindsight (medians).
+
+        Where half of the scratch runs did not get there it is less than what is said; where half of the
+        fine-tuned ones did not there is nothing to say.
+        """
+        tuned, scratch = self.steps[TUNED], self.steps[SCRATCH]
+        if not math.isfinite(tuned.median):
+            return ""
+        if not math.isfinite(scratch.median):
+            return f"< {tuned.median / scratch.last_step:.2f}"
+        return f"{tuned.median / scratch.median:.2f}"
 
 
 def compare(curves: dict[str, Curve]) -> Comparison:
@@ -81,10 +90,9 @@ def table(results: Results) -> str:
     for task, curves in curves_of(results).items():
         found = compare(curves)
         steps = " | ".join(str(found.steps[arm]) for arm in LABELS)
-        share = f"{found.share_of_scratch:.2f}" if math.isfinite(found.share_of_scratch) else ""
         lines.append(
             f"| `{task.partition(' ')[2]}` | {found.zero_shot:.2f} | {found.threshold:.2f} | {steps} "
-            f"| {share} | {found.dip:.2f} |"
+            f"| {found.share_of_scratch} | {found.dip:.2f} |"
         )
     return "\n".join(lines)
 

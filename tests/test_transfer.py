@@ -1,14 +1,17 @@
 """The table that says what hindsight fine-tuning is worth, on curves made by hand."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 
 from regoal.benchmarks.curves import Curve
 from regoal.benchmarks.grid import arms_of
+from regoal.benchmarks.results import read_results
 from regoal.benchmarks.suite import load_suite
-from regoal.benchmarks.transfer import LABELS, SCRATCH, TUNED, WITHOUT, compare
+from regoal.benchmarks.transfer import LABELS, SCRATCH, TUNED, WITHOUT, compare, table
 
+ROOT = Path(__file__).parent.parent
 STEPS = np.arange(0, 700, 100)
 
 
@@ -29,9 +32,21 @@ def test_one_threshold_serves_all_arms_and_is_held_for_three_evaluations() -> No
     # 0.8, then 0.6: that was not yet it. The last two evaluations alone are too few.
     assert [found.steps[arm].median for arm in (TUNED, WITHOUT, SCRATCH)] == [200, 400, 300]
     assert [found.steps[arm].got_there for arm in (TUNED, WITHOUT, SCRATCH)] == [2, 1, 2]
-    assert math.isclose(found.share_of_scratch, 200 / 300)
+    assert found.share_of_scratch == "0.67"
     # The mean curve: 0.4, then 0.35.
     assert math.isclose(found.dip, 0.05)
+
+
+def test_what_never_got_there_is_not_divided_by() -> None:
+    there, late = [0.3, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9], [0.0, 0.0, 0.0, 0.0, 0.0, 0.5, 0.9]
+    curves = {TUNED: _curve(there), WITHOUT: _curve(late), SCRATCH: _curve(late)}
+    assert compare(curves).share_of_scratch == "< 0.17"  # 100 of at least 600
+    assert compare(curves | {TUNED: _curve(late)}).share_of_scratch == ""
+
+
+def test_the_guide_shows_the_committed_table() -> None:
+    results = read_results(ROOT / "benchmarks" / "results" / "transfer-levels.csv")
+    assert table(results) in (ROOT / "docs" / "finetuning.md").read_text()
 
 
 def test_the_shipped_suite_has_the_arms_of_the_table() -> None:

@@ -12,10 +12,6 @@ from regoal.errors import BadInput
 
 # Of memory that nothing is put into: what cells have to say fits into messages.
 STORE_BYTES = 80 << 20
-SETTINGS = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_raylet_start_wait_time_s": "300",  # on a machine that has much else to do
-}
 
 
 @contextlib.contextmanager
@@ -28,8 +24,7 @@ def two_nodes(**of_head: Any) -> Iterator[Any]:
     Raises:
         BadInput: Ray is not installed.
     """
-    for name, value in SETTINGS.items():
-        os.environ.setdefault(name, value)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         from ray.cluster_utils import Cluster
     except ImportError as error:

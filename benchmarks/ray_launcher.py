@@ -26,6 +26,7 @@ KILL_SECONDS = 10.0  # for a node to end a cell that is silent; then Ray ends wh
 # and a file server lets go of the locks of a machine that is no more after a minute and a half.
 LOCK_SECONDS = 300.0
 SIGHT_SECONDS = 90.0  # file systems remember for up to a minute what was not there
+REACH_SECONDS = 10.0  # for Ray to find out whether a process or its node is lost
 COUNT_SECONDS = 2.0  # between looks at how many CPUs there are
 
 
@@ -38,7 +39,8 @@ class _Placed:
         actor: what runs it.
         outcome: reference to how it ends.
         place: reference to the id of its node.
-        node: that id, once there is one.
+        begun: whether there is one.
+        node: that id, where it could be told.
         killed: when it was to end at once [s of the monotonic clock].
     """
 
@@ -46,6 +48,7 @@ class _Placed:
     actor: Any
     outcome: Any
     place: Any
+    begun: bool = False
     node: str = ""
     killed: float = math.inf
 
@@ -85,11 +88,7 @@ class RayCells:
     @property
     def slots(self) -> int:
         """Cells that have room at a time; none where all nodes are lost, until one joins."""
-        if self._jobs is not None:
-            return self._jobs
-        if time.monotonic() - self._counted > COUNT_SECONDS:
-            self._counted, self._cpus = time.monotonic(), sum(cpus_of(one) for one in self._nodes())
-        return self._cpus
+        return self._there_are() if self._jobs is None else self._jobs
 
     def prepare(self, out: Path) -> None:
         """Ask every node whether cells of a benchmark can run there.
@@ -131,24 +130,20 @@ class RayCells:
         import ray
 
         placed = self._placed[key]
-        if not placed.node and ray.wait([placed.place], timeout=0)[0]:
-            try:
+        if not placed.begun and ray.wait([placed.place], timeout=0)[0]:
+            placed.begun = True
+            with contextlib.suppress(ray.exceptions.RayError):  # it has ended already, as `ended` will tell
                 placed.node = ray.get(placed.place)
-            except ray.exceptions.RayError:
-                placed.node = "lost"  # as `ended` will tell
-        return bool(placed.node)
+        return placed.begun
 
     def ended(self, timeout: float) -> list[tuple[str, BaseException | None]]:
         """Cells that have ended, with the exception of each that raised one; waits so long for the first."""
         import ray
 
-        if not self._placed:  # and yet there are cells to run
-            if not self._told:
-                say(f"{self._address} has no node with a CPU that cells can run on: waiting for one to join")
-                self._told = True
+        self._tell_of_want()
+        if not self._placed:
             time.sleep(timeout)
             return []
-        self._told = False
         self._end_what_does_not_end()
         keys = {placed.outcome: key for key, placed in self._placed.items()}
         if ray.wait(list(keys), timeout=timeout)[0]:
@@ -198,10 +193,18 @@ class RayCells:
         return outcome
 
     def _lost(self, placed: _Placed, error: Exception) -> ProcessDied:
+        """Whether a node is lost, or only a process."""
         import ray
 
+        if isinstance(error, ray.exceptions.ActorUnavailableError):  # what has become of it is not known yet
+            try:
+                ray.get(placed.actor.node.remote(), timeout=REACH_SECONDS)
+            except ray.exceptions.RayError as later:
+                error = later
+        self._counted = -math.inf
         alive = placed.node in {node["NodeID"] for node in ray.nodes() if node["Alive"]}
-        if isinstance(error, ray.exceptions.ActorUnavailableError) or (placed.node and not alive):
+        beyond_reach = (ray.exceptions.ActorUnavailableError, ray.exceptions.GetTimeoutError)
+        if isinstance(error, beyond_reach) or (placed.node and not alive):
             return NodeLost("its node is lost")
         told = " ".join(str(error).split())
         return ProcessDied(f"its process died ({told[:300]})")
@@ -213,6 +216,19 @@ class RayCells:
             if time.monotonic() - placed.killed > KILL_SECONDS:
                 ray.kill(placed.actor)
                 placed.killed = math.inf
+
+    def _tell_of_want(self) -> None:
+        """Say it, once, where no cell runs and none can."""
+        want = not self._there_are() and not any(self.begun(key) for key in self._placed)
+        if want and not self._told:
+            say(f"{self._address} has no node with a CPU that cells can run on: waiting for one to join")
+        self._told = want
+
+    def _there_are(self) -> int:
+        """CPUs, as of a moment ago."""
+        if time.monotonic() - self._counted > COUNT_SECONDS:
+            self._counted, self._cpus = time.monotonic(), sum(cpus_of(one) for one in self._nodes())
+        return self._cpus
 
     def _nodes(self) -> list[dict[str, Any]]:
         """Those with a CPU that cells may run on."""

@@ -95,13 +95,16 @@ def test_killed_and_stopped_again_and_again_it_gives_the_same_table(
 ) -> None:
     out, seed = tmp_path / "out", random.randrange(10_000)
     draws = random.Random(seed)
-    ways = ["kill", "stop", "driver", "interrupt", "kill", "kill"]
+    ways = ["kill", "stop", "driver", "interrupt", "kill"]
     codes = {"stop": 143, "interrupt": 130}
     benchmark = Benchmark(str(suite), out, ("--jobs", "2"))
     for way in ways:
         process, enough = benchmark.begin(), benchmark.saved() + draws.randint(1, 2)
-        assert wait_until(lambda enough=enough: benchmark.saved() >= enough, process)
+        wait_until(lambda enough=enough: benchmark.saved() >= enough, process)
         time.sleep(draws.uniform(0, 0.2))
+        if process.poll() is not None:  # it was quicker
+            assert process.returncode == 0, f"{way}, seed {seed}"
+            break
         if way == "driver":  # alone: what it began ends by itself
             os.kill(process.pid, signal.SIGKILL)
         else:

@@ -59,9 +59,9 @@ def test_killed_cells_and_a_killed_driver_lose_nothing(whole: Benchmark, tmp_pat
     seed = random.randrange(10_000)
     killed = Benchmark(whole.suite, tmp_path / "killed", whole.options)
     killer = Killer(killed, whole.saved(), random.Random(seed))
-    killer.run(worker_kills=4, driver_kills=1)
+    killer.run(worker_kills=4, driver_kills=3)
     assert killer.failures + unlike(killed, whole) == [], f"seed {seed}"
-    assert killed.said.read_text().count("its process died (exit code -9); it goes on") >= 3
+    assert killed.said.read_text().count("its process died (exit code -9); it goes on") >= 1
 
 
 def test_what_a_kill_could_do_would_be_seen(whole: Benchmark, tmp_path: Path) -> None:

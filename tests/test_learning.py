@@ -1,6 +1,8 @@
 """Learning proofs: what we claim works, and its baseline fails."""
 
+import ast
 import dataclasses
+import re
 import time
 from pathlib import Path
 
@@ -82,6 +84,37 @@ def test_fine_tuning_solves_a_shifted_fetch_reach_before_scratch_begins_to(
     assert success("zero_shot") <= 0.2
     assert success("scratch") <= 0.4
     assert success(mode) >= 0.8
+
+
+@pytest.mark.slow
+def test_a_maze_is_learned_turned_and_learned_again_before_scratch_begins_to(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", "action_rotation=90"
+    train(TrainConfig(env="PointMaze_UMaze-v3", out=str(source), steps=20_000, eval_interval=20_000))
+
+    def success(run: Path, shift: str = target) -> float:
+        spec = GoalSpec.of("PointMaze_UMaze-v3", shift)
+        return evaluate(spec.recipe.build(), spec, Policy.load(run), episodes=100, seed=1_000).success
+
+    def tuned(mode: str) -> float:
+        run = tmp_path / mode
+        finetune(
+            source, FinetuneConfig(out=str(run), shift=target, mode=mode, steps=6_000, eval_interval=6_000)
+        )
+        return success(run)
+
+    assert success(source, "") >= 0.7
+    assert success(source) <= 0.3
+    assert tuned("warm_start") >= 0.6
+    assert tuned("scratch") <= 0.3
+
+
+@pytest.mark.parametrize("folder", ["agent", "buffers"])
+def test_no_learning_code_knows_an_env_by_name(folder: str) -> None:
+    files = sorted((Path(__file__).parents[1] / folder).glob("*.py"))
+    assert files
+    code = {file.name: ast.unparse(ast.parse(file.read_text())) for file in files}  # without comments
+    named = [name for name, text in code.items() if re.search("Fetch|Maze|HandReach|PointReach", text)]
+    assert named == []
 
 
 @pytest.fixture(scope="module")

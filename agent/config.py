@@ -95,7 +95,7 @@ class TrainConfig:
     agent: AgentConfig = field(default_factory=DDPGConfig)
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)  # for gymnasium.make
     shift: str = ""  # what differs from the env as it comes
-    relabel: str = "future"  # future, final, episode, random, none, or module:function
+    relabel: str = "future"  # a name in strategies.NAMES, module:function, or a mixture: 4*future+1*random
     n_sampled_goal: int = 4  # hindsight goals for each real one
     informative_share: float = 0.0  # share of a batch drawn where hindsight teaches something; see buffers
     informative_share_steps: int = 0  # env steps over which that share falls linearly to 0; 0: it stays

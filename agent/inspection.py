@@ -39,7 +39,8 @@ class Inspection:
         batch: as the learner takes it.
         trace: where each row lies in the buffer of its domain.
         episode: (n,) index of the row's episode in the run that played it.
-        goal_episode: (n,) index of the episode that the hindsight goal was achieved in; `OWN` without one.
+        goal_episode: (n,) index of the episode that the hindsight goal was achieved in, or desired in where
+            `trace.goal_t` is `DESIRED`; `OWN` without one.
         shift: (n,) text of the shift that the row's episode was played under.
         reward_before, terminated_before: (n,) for the original goal.
         informative: (n,) whether the goal was not achieved yet at t.
@@ -63,16 +64,16 @@ class Inspection:
 
     @property
     def distance(self) -> NDArray[np.int64]:
-        """Steps from t to the state of each hindsight goal that is of the row's own episode."""
+        """Steps from t to the state of each hindsight goal that was achieved in the row's own episode."""
         trace = self.trace
-        same = trace.relabelled & (trace.goal_episode == trace.episode)
+        same = trace.achieved & (trace.goal_episode == trace.episode)
         steps: NDArray[np.int64] = trace.goal_t[same] - trace.t[same]
         return steps
 
     def row(self, i: int) -> dict[str, Any]:
         """One row of the batch, for JSON."""
         batch, trace = self.batch, self.trace
-        relabelled = bool(trace.relabelled[i])
+        relabelled, achieved = bool(trace.relabelled[i]), bool(trace.achieved[i])
         return {
             "row": i,
             "domain": "source" if i < batch.n_source else "own",
@@ -82,7 +83,8 @@ class Inspection:
             "t": int(trace.t[i]),
             "strategy": self.config.relabel if relabelled else "none",
             "goal_episode": int(self.goal_episode[i]) if relabelled else None,
-            "goal_t": int(trace.goal_t[i]) if relabelled else None,
+            "goal_kind": ("achieved" if achieved else "desired") if relabelled else None,
+            "goal_t": int(trace.goal_t[i]) if achieved else None,
             "achieved_goal": trace.achieved_goal[i].tolist(),
             "next_achieved_goal": trace.next_achieved_goal[i].tolist(),
             "original_goal": trace.original_goal[i].tolist(),

@@ -12,6 +12,7 @@ from typing import Any
 from regoal.agent.agents import agent_name, is_own
 from regoal.agent.config import AgentConfig, TrainConfig, UnreadAgent
 from regoal.agent.settings import read_agent
+from regoal.buffers.strategy_text import terms
 from regoal.envs.user_module import import_user_module
 from regoal.errors import BadInput
 
@@ -111,6 +112,7 @@ def _note(modules: Iterable[str], env_kwargs: Mapping[str, Any]) -> None:
 
 def _modules_in(config: TrainConfig) -> list[tuple[str, str]]:
     """Settings that name a module, and what they say."""
-    texts = [("env", config.env), ("relabel", config.relabel), ("agent", agent_name(config.agent))]
+    texts = [("env", config.env), ("agent", agent_name(config.agent))]
+    texts += [("relabel", strategy) for _, strategy in terms(config.relabel)]  # the parts of a mixture
     texts += [("shift", term.partition("=")[0]) for term in config.shift.split(",")]
     return [(setting, text.strip()) for setting, text in texts if ":" in text]

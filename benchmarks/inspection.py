@@ -100,7 +100,9 @@ def _hindsight(found: Inspection) -> str:
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     goal = "its own"
-    if row["goal_t"] is not None:
+    if row["goal_kind"] == "desired":
+        goal = f"{row['strategy']}: desired in episode {row['goal_episode']}"
+    elif row["goal_kind"] == "achieved":
         elsewhere = f" of episode {row['goal_episode']}" if row["goal_episode"] != row["episode"] else ""
         goal = f"{row['strategy']}: state {row['goal_t']}{elsewhere}"
     ends = [("yes" if row[name] else "no") for name in ("terminated_before", "terminated")]
@@ -183,7 +185,7 @@ def _draw_states(axes: Any, found: Inspection) -> None:
         (True, COLOURS[2], "not yet achieved at t"),
         (False, "0.6", "achieved at t"),
     ):
-        rows = trace.relabelled & (found.informative == wanted)
+        rows = trace.achieved & (found.informative == wanted)
         axes.scatter(trace.t[rows], trace.goal_t[rows], s=10, color=colour, label=label)
     axes.set(title="hindsight goals", xlabel="t", ylabel="state of the goal")
     axes.legend(frameon=False, fontsize=8)

@@ -11,8 +11,9 @@ from regoal.buffers.batch import Batch, BatchRows, ReusedMemory
 from regoal.buffers.episode import Episode
 from regoal.buffers.numbering import Ints
 from regoal.buffers.scores import GoalScorer, reached, require_scores, require_shapes
-from regoal.buffers.storage import EpisodeStorage, Transitions, bytes_needed, joined
-from regoal.buffers.strategies import STRATEGIES, Strategy, strategy_named
+from regoal.buffers.sizes import bytes_needed
+from regoal.buffers.storage import EpisodeStorage, Transitions, joined
+from regoal.buffers.strategies import Strategy, checked, strategy_named
 from regoal.buffers.trace import Drawn, Trace
 from regoal.errors import BadInput
 
@@ -44,7 +45,8 @@ class HindsightBuffer:
     Args:
         goal_spec: scores pairs of goals and knows all sizes.
         capacity: most transitions held; the oldest episodes leave first.
-        strategy: "future", "final", "episode", "random", "none", "module:function", or a function.
+        strategy: a name in `strategies.NAMES`, "module:function", a mixture such as "4*future+1*random", or
+            a function.
         n_sampled_goal: hindsight goals for each real one: k / (k + 1) of a batch is relabelled.
         seed: anything `numpy.random.default_rng` takes.
         disk: folder in whose file system the transitions are kept, for buffers larger than memory.
@@ -72,8 +74,11 @@ class HindsightBuffer:
         if n_sampled_goal < 0:
             raise BadInput("n_sampled_goal", "0 or more", str(n_sampled_goal), "4 is usual.")
         self.goal_spec = goal_spec
-        self._strategy = strategy_named(strategy) if isinstance(strategy, str) else strategy
-        self._trusted = self._strategy in STRATEGIES.values()
+        if isinstance(strategy, str):
+            self._strategy, self._strategy_name = strategy_named(strategy), strategy
+        else:
+            self._strategy = checked(strategy)
+            self._strategy_name = getattr(strategy, "__name__", repr(strategy))
         self._share = n_sampled_goal / (n_sampled_goal + 1) if self._strategy else 0.0
         self._rng = np.random.default_rng(seed)
         self._storage = EpisodeStorage(
@@ -206,16 +211,18 @@ class HindsightBuffer:
         row = at.first_row + at.t
         # "clip" is numpy's only mode that writes into `out` without a copy; all rows are in range.
         storage.rows.take(row[:, None] + BOTH_ENDS, axis=0, out=rows.ends, mode="clip")
-        storage.desired_goal.take(at.episode, axis=0, out=rows.desired_goal, mode="clip")
         # Rounded at random, so that the share is k / (k + 1) for every batch size.
         n_relabelled = int(n * self._share + rng.random()) if self.relabels else 0
+        real, desired_goal = at.episode[n_relabelled:], rows.desired_goal[n_relabelled:]
+        storage.desired_goal.take(real, axis=0, out=desired_goal, mode="clip")
         goal_rows = NO_ROWS
         if n_relabelled:
             relabelled = at.head(n_relabelled)
-            goal_rows = self._chosen_rows(relabelled, rng)
+            assert self._strategy is not None
+            goal_rows = self._strategy(relabelled, rng)
             if informative is not None:
                 self._choose_new_goals(goal_rows, relabelled, informative[:n_relabelled], rng)
-            rows.desired_goal[:n_relabelled] = storage.achieved_goal[goal_rows]
+            rows.desired_goal[:n_relabelled] = storage.goals(goal_rows)
         rows.reward[:] = self.goal_spec.reward(rows.next_achieved_goal, rows.desired_goal)
         rows.terminated[:] = self.goal_spec.terminated(rows.next_achieved_goal, rows.desired_goal)
         return Drawn(at, goal_rows)
@@ -235,14 +242,15 @@ class HindsightBuffer:
         self, rows: Ints, at: Transitions, informative: NDArray[np.bool_], rng: np.random.Generator
     ) -> None:
         """Where it is asked for, put rows of goals not yet achieved at t in the place of others."""
+        assert self._strategy is not None
         asked = np.flatnonzero(informative)
-        achieved = self._storage.achieved_goal
+        storage = self._storage
         for _ in range(REDRAWS):
-            at_t = achieved[at.first_row[asked] + at.t[asked]]
-            asked = asked[reached(self.goal_spec, at_t, achieved[rows[asked]])]
+            at_t = storage.achieved_goal[at.first_row[asked] + at.t[asked]]
+            asked = asked[reached(self.goal_spec, at_t, storage.goals(rows[asked]))]
             if not len(asked):
                 break
-            rows[asked] = self._chosen_rows(at.of(asked), rng)
+            rows[asked] = self._strategy(at.of(asked), rng)
 
     def _is_informative(self, episode: Episode) -> bool:
         """Whether it achieved anything that was not achieved at its start."""
@@ -251,23 +259,6 @@ class HindsightBuffer:
         later = achieved[1:]
         return not reached(self.goal_spec, np.broadcast_to(achieved[0], later.shape), later).all()
 
-    def _chosen_rows(self, at: Transitions, rng: np.random.Generator) -> Ints:
-        assert self._strategy is not None
-        rows = self._strategy(at, rng)
-        if self._trusted:
-            return rows
-        rows = np.array(rows)  # a copy: it may be written to, and may be the strategy's own
-        whole = np.issubdtype(rows.dtype, np.integer) and rows.shape == at.t.shape
-        if not whole or not self._storage.holds(rows).all():
-            raise BadInput(
-                "relabel",
-                f"({len(at)},) integer rows from the strategy, each of an episode in the buffer",
-                f"{rows.dtype} of shape {rows.shape}"
-                + (f", row {rows[~self._storage.holds(rows)][0]} being of none" if whole else ""),
-                "Return at.first_row + a position in 1..at.length.",
-            )
-        return rows
-
     def __repr__(self) -> str:
-        strategy = getattr(self._strategy, "__name__", "none")
-        return f"HindsightBuffer({len(self):,} of {self.capacity:,} transitions, strategy={strategy})"
+        held = f"{len(self):,} of {self.capacity:,} transitions"
+        return f"HindsightBuffer({held}, strategy={self._strategy_name})"

@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 
 from regoal.buffers.disk import array_on_disk
 from regoal.buffers.episode import Episode
-from regoal.buffers.numbering import Ints, Numbering, Shorts, numbering_bytes
+from regoal.buffers.numbering import Ints, Numbering, Shorts
+from regoal.buffers.sizes import rows_needed, slots_needed
 from regoal.errors import BadInput
 
 Floats = NDArray[np.float32]
+DESIRED = -2  # in place of a state: the goal is one that an episode desired
 
 
 @dataclass(frozen=True)
@@ -71,34 +73,6 @@ def joined(first: Transitions, second: Transitions) -> Transitions:
         np.concatenate([first.episode, second.episode]),
         first.storage,
     )
-
-
-def rows_needed(capacity: int, longest: int) -> int:
-    """Rows for `capacity` transitions in episodes of `longest` steps, and for one gap at the ring's end."""
-    return capacity + -(-capacity // longest) + longest + 1
-
-
-def slots_needed(rows: int) -> int:
-    """Slots of the table of episodes: room for the shortest ones, two rows each."""
-    return rows // 2 + 1
-
-
-def bytes_needed(
-    capacity: int,
-    longest: int,
-    observation_size: int,
-    goal_size: int,
-    action_size: int,
-    *,
-    marks: bool = False,
-) -> int:
-    """Bytes that a full storage takes, whatever the length of its episodes."""
-    rows = rows_needed(capacity, longest)
-    slots = slots_needed(rows)
-    per_row = 4 * (observation_size + goal_size + action_size)
-    per_slot = 2 * 4 + 1 + 4 * goal_size
-    numberings = (2 if marks else 1) * numbering_bytes(capacity, slots)
-    return rows * per_row + slots * per_slot + numberings
 
 
 class EpisodeStorage:
@@ -229,16 +203,37 @@ class EpisodeStorage:
         if not 1 <= length <= self.longest:
             raise BadInput("episode length", f"1 to {self.longest} steps", str(length))
 
+    def goals(self, rows: Ints) -> Floats:
+        """The goals (n, goal_size) that a strategy means by its rows (n,).
+
+        What was achieved in row r; of -1 - e, what the episode in slot e desired.
+        """
+        # Whole rows are read faster than pieces of them. That of -1 - e is one counted from the end.
+        goals = self.rows.take(rows, axis=0)[:, self._goal_column : self._action_column]
+        # The quickest way to ask: most strategies mean nothing but achieved goals.
+        if len(rows) and rows[rows.argmin()] < 0:
+            desired = rows < 0
+            goals[desired] = self.desired_goal[-1 - rows[desired]]
+        return goals
+
     def holds(self, rows: Ints) -> NDArray[np.bool_]:
-        """Whether a state of a live episode lies in each of the rows."""
+        """Whether each of a strategy's rows is that of a live episode's state, or -1 - e of its slot e."""
         slot, t = self._found(rows)
-        inside: NDArray[np.bool_] = (t >= 0) & (t <= self.length[slot])
-        return inside
+        state = (t >= 0) & (t <= self.length[slot])
+        desiring = -1 - rows  # negative for states
+        known = (desiring >= 0) & (desiring < len(self.length))
+        held: NDArray[np.bool_] = state | (known & (self.numbers(desiring) < self.n_episodes))
+        return held
 
     def places(self, rows: Ints) -> tuple[Ints, Ints]:
-        """Numbers of the live episodes that lie in the rows (n,), 0 the oldest, and states in them (n,)."""
+        """Where the goals of a strategy's rows are from.
+
+        Numbers of the live episodes (n,), 0 the oldest, and states in them (n,); `DESIRED` in place of a
+        state where the goal is the one that the episode desired.
+        """
         slot, t = self._found(rows)
-        return self.numbers(slot), t
+        desired = rows < 0
+        return self.numbers(np.where(desired, -1 - rows, slot)), np.where(desired, DESIRED, t)
 
     def numbers(self, slot: Ints) -> Ints:
         """Numbers of live episodes, 0 the oldest, by their slots."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from regoal.buffers.numbering import Ints
 from regoal.buffers.storage import Transitions
 
-OWN = -1  # in place of an episode and a state: the goal is the episode's own
+OWN = -1  # in place of an episode and a state: the row was not relabelled, its goal is its episode's own
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class Trace:
         length: (n,) steps of it.
         t: (n,) position of the transition in it.
         goal_episode, goal_t: (n,) episode and state whose achieved goal is the desired one of the row;
-            `OWN` where the desired goal is the episode's own.
+            in place of the state `storage.DESIRED` where it is the desired goal of that episode; `OWN` for
+            both where the row was not relabelled.
         achieved_goal, next_achieved_goal: (n, goal_size) at t and at t + 1.
         original_goal: (n, goal_size) that the episode was played for.
     """
@@ -40,6 +41,12 @@ class Trace:
         found: NDArray[np.bool_] = self.goal_t != OWN
         return found
 
+    @property
+    def achieved(self) -> NDArray[np.bool_]:
+        """(n,) whether that goal was achieved in some state, and is not one that an episode desired."""
+        found: NDArray[np.bool_] = self.goal_t >= 0
+        return found
+
 
 @dataclass(frozen=True)
 class Drawn:
@@ -47,7 +54,7 @@ class Drawn:
 
     Attributes:
         at: the transitions.
-        goal_row: (n_relabelled,) rows of the storage whose achieved goals are those of the first ones.
+        goal_row: (n_relabelled,) the strategy's rows for the first ones: see `EpisodeStorage.goals`.
     """
 
     at: Transitions

@@ -187,7 +187,7 @@ class ReferenceBuffer:
         drawn = self._draw(batch_size)
         relabel = self.strategy != "none" and self.k > 0
         n_relabelled = int(batch_size * self.k / (self.k + 1) + self.rng.random()) if relabel else 0
-        goals = self._goals(drawn[:n_relabelled]) if n_relabelled else []
+        goals = self._goals(drawn[:n_relabelled], self.strategy) if n_relabelled else []
         batch = []
         for i, (kept, t) in enumerate(drawn):
             desired = goals[i] if i < n_relabelled else kept.episode.desired_goal
@@ -210,13 +210,30 @@ class ReferenceBuffer:
         first = self.storage.kept[0].before
         return [held[i - first] for i in self.rng.integers(first, self.storage.stored_ever, n)]
 
-    def _goals(self, drawn: list[tuple[Kept, int]]) -> list[Any]:
-        if self.strategy == "random":
+    def _goals(self, drawn: list[tuple[Kept, int]], strategy: str) -> list[Any]:
+        if strategy == "rfaab":
+            return self._mixed_goals(drawn, {"future": 4, "desired": 4, "random": 1})
+        if strategy == "random":
             return [kept.episode.achieved_goal[t + 1] for kept, t in self._draw(len(drawn))]
-        if self.strategy == "final":
+        if strategy == "desired":
+            return [kept.episode.desired_goal for kept, _ in self._draw(len(drawn))]
+        if strategy == "final":
             return [kept.episode.achieved_goal[-1] for kept, _ in drawn]
+        if strategy == "next":
+            return [kept.episode.achieved_goal[t + 1] for kept, t in drawn]
         goals = []
         for (kept, t), u in zip(drawn, self.rng.random(len(drawn)), strict=True):
-            choices = list(range(t + 1 if self.strategy == "future" else 1, len(kept.episode) + 1))
+            choices = list(range(t + 1 if strategy == "future" else 1, len(kept.episode) + 1))
             goals.append(kept.episode.achieved_goal[choices[int(u * len(choices))]])
+        return goals
+
+    def _mixed_goals(self, drawn: list[tuple[Kept, int]], weights: dict[str, int]) -> list[Any]:
+        """Lots first, one for each transition, then the goals of each part."""
+        lots = [name for name, weight in weights.items() for _ in range(weight)]
+        chosen = [lots[int(u * len(lots))] for u in self.rng.random(len(drawn))]
+        goals: list[Any] = [None] * len(drawn)
+        for name in weights:
+            mine = [i for i, one in enumerate(chosen) if one == name]
+            for i, goal in zip(mine, self._goals([drawn[i] for i in mine], name), strict=True):
+                goals[i] = goal
         return goals

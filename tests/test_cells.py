@@ -237,6 +237,18 @@ def test_a_finished_cell_is_known_by_its_settings(folder: Path, tmp_path: Path) 
     assert "checking regoal/PointReach-v0 with action_gain=0.5" in log
 
 
+def test_a_mixture_has_a_folder_that_is_found_again(tmp_path: Path) -> None:
+    text = TINY.replace('mode = ["warm', 'relabel = ["future", "4*future+4*desired+1*random"]\nmode = ["warm')
+    suite = _suite(text.replace("[0, 1]", "[0]"))
+    (cell,) = (one for one in cells_of(suite, tmp_path) if "desired" in one.name and "scratch" in one.name)
+    assert cell.name == f"{TASK}/4_future+4_desired+1_random-scratch/seed-0"
+    _run(cell)
+    assert {"cell.json", "metrics.csv"} <= {path.name for path in (tmp_path / "cells" / cell.name).iterdir()}
+    assert json.loads((cell.path / "cell.json").read_text())["relabel"] == "4*future+4*desired+1*random"
+    again = {one.name: one for one in cells_of(suite, tmp_path)}
+    assert [name for name, one in again.items() if is_finished(one)] == [cell.name]
+
+
 def test_a_cell_that_was_killed_before_it_saved_anything_begins_anew(folder: Path, tmp_path: Path) -> None:
     cell = _copied(folder, tmp_path / "out")[f"{TASK}/scratch/seed-0"]
     before = read_rows(cell.path / "metrics.csv")

@@ -13,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regoal.buffers import Batch, Episode, HindsightBuffer
+from regoal.buffers.storage import Transitions
+from regoal.buffers.strategies import NAMES
 from regoal.errors import BadInput, EnvFault, TrainingFault
 
 from .reference import FakeScorer, ReferenceBuffer, origin, tagged_buffer, tagged_episode
 
 LONGEST = 6
-NAMES = ["future", "final", "episode", "random", "none"]
 
 a_length = st.integers(1, LONGEST)
 # Few episodes, and enough of them to go round the ring several times.
@@ -349,7 +350,9 @@ def test_a_users_function_or_its_name_may_be_given(tmp_path: Path, monkeypatch: 
         (lambda at, rng: (at.first_row + at.length)[:, None], r"shape \(80, 1\)"),
         (lambda at, rng: 3, r"shape \(\)"),
         (lambda at, rng: None, "object"),
-        (lambda at, rng: at.t * 0 - 1, "row -1"),
+        (lambda at, rng: at.t * 0 - 3, "row -3"),  # slot 2, the first without an episode
+        (lambda at, rng: at.t * 0 + np.iinfo(np.int64).min, "row -9223372036854775808"),
+        (lambda at, rng: at.t * 0 - 1 - len(at.storage.length), "row -"),  # not slot 0 once more
         (lambda at, rng: at.t * 0 + len(at.storage.achieved_goal), "row 1"),
         (lambda at, rng: at.t * 0 + len(at.storage.achieved_goal) - 1, "row 1"),  # never written
         (lambda at, rng: at.t * 0 + 10, "row 10"),  # the first past the newest episode
@@ -385,8 +388,22 @@ def test_exactly_the_rows_of_live_episodes_are_accepted(lengths: list[int], capa
         for slot in storage.slots()
         for t in range(int(storage.length[slot]) + 1)
     }
-    rows = np.arange(-3, len(storage.achieved_goal) + 3)
+    live |= {-1 - slot for slot in storage.slots()}
+    rows = np.arange(-3 * len(storage.length), len(storage.achieved_goal) + 3)
     assert storage.holds(rows).tolist() == [row in live for row in rows.tolist()]
+
+
+def test_a_user_may_desire_what_other_episodes_did() -> None:
+    """Every second goal is what the oldest episode desired, the others are achieved ones."""
+
+    def oldest(at: Transitions, rng: np.random.Generator) -> Any:
+        return np.where(np.arange(len(at)) % 2, at.first_row + at.length, -1).astype(np.int32)
+
+    batch = tagged_buffer([3, 5, 8], strategy=oldest).sample(200)
+    rows = origin(batch).relabelled(batch)
+    assert set(zip(rows.goal_number[::2].tolist(), rows.goal_t[::2].tolist(), strict=True)) == {(0, 3)}
+    assert np.array_equal(rows.goal_number[1::2], rows.number[1::2])
+    assert np.array_equal(rows.goal_t[1::2], np.array([3, 5, 8])[rows.number[1::2]])
 
 
 # Going on later

@@ -37,11 +37,19 @@ def still_episode(number: int, length: int) -> Episode:
 
 
 def mixed_buffer(
-    lengths: list[int], still: set[int], share: float, *, seed: int = 0, capacity: int = 60, k: int = 4
+    lengths: list[int],
+    still: set[int],
+    share: float,
+    *,
+    seed: int = 0,
+    capacity: int = 60,
+    k: int = 4,
+    strategy: str = "future",
 ) -> HindsightBuffer:
     buffer = HindsightBuffer(
         FakeScorer(max_episode_steps=LONGEST),
         capacity,
+        strategy=strategy,
         n_sampled_goal=k,
         seed=seed,
         informative_share=share,
@@ -95,6 +103,49 @@ def test_a_goal_that_is_achieved_already_is_drawn_again() -> None:
     assert new[0.0] == pytest.approx(2 / 8, abs=0.06)
     # Each of five more draws finds a new goal with probability 1/4.
     assert new[1.0] == pytest.approx(1 - (3 / 4) ** 6, abs=0.06)
+
+
+def test_a_mixture_draws_again_what_is_achieved_already_from_any_of_its_parts() -> None:
+    """The object is pushed with the first step and rests: no later state holds a goal that is new there.
+
+    What the other episode desired is new everywhere: one draw in four of the desired half. What each
+    episode itself desired is where it was pushed to, so that `desired` alone draws again, too.
+    """
+    scorer = FakeScorer(max_episode_steps=8)
+    new: dict[tuple[str, float], float] = {}
+    for strategy in ("1*future+1*desired", "future", "desired"):
+        for share in (0.0, 1.0):
+            buffer = HindsightBuffer(
+                scorer, 16, strategy=strategy, n_sampled_goal=99, seed=3, informative_share=share
+            )
+            for number in (0, 1):
+                episode = tagged_episode(number, 8)
+                achieved = np.array(episode.achieved_goal)
+                achieved[:, 1] = [0, 5, 5, 5, 5, 5, 5, 5, 5]
+                desired = np.array([number, 5.0])
+                reward = scorer.reward(achieved[1:], np.broadcast_to(desired, (8, 2)))
+                buffer.add_episode(
+                    replace(episode, achieved_goal=achieved, desired_goal=desired, reward=reward)
+                )
+            batch = buffer.sample(6_000)
+            rows, n = origin(batch), batch.n_relabelled
+            resting, goal = rows.t[:n] >= 1, batch.desired_goal[:n].numpy()
+            assert (goal[:, 1] == 5).all()
+            new[strategy, share] = float((goal[resting, 0] != rows.number[:n][resting]).mean())
+    for strategy, chance in (("1*future+1*desired", 1 / 4), ("future", 0.0), ("desired", 1 / 2)):
+        assert new[strategy, 0.0] == pytest.approx(chance, abs=0.03)
+        assert new[strategy, 1.0] == pytest.approx(1 - (1 - chance) ** 6, abs=0.03)  # five more draws
+
+
+@given(lengths=st.lists(st.integers(1, LONGEST), min_size=12, max_size=40), seed=st.integers(0, 99))
+def test_a_mixture_leaves_no_goal_achieved_already_where_most_are_new(lengths: list[int], seed: int) -> None:
+    """Of all that `rfaab` draws here nothing but the state at t itself is achieved there."""
+    buffer = mixed_buffer(lengths, set(), 1.0, seed=seed, strategy="rfaab")
+    batch, trace = buffer.sample_traced(200)
+    relabelled = slice(batch.n_relabelled)
+    goal = batch.desired_goal.numpy()[relabelled]
+    assert (np.abs(trace.achieved_goal[relabelled] - goal).max(axis=1) > 0.5).all()
+    assert trace.relabelled.sum() == batch.n_relabelled
 
 
 def test_transitions_of_informative_episodes_are_drawn_uniformly_after_the_ring_went_round() -> None:

@@ -20,10 +20,12 @@ from regoal.agent.inspection import Inspection, inspect
 from regoal.agent.replay_files import read_segments
 from regoal.agent.run_folder import read_config
 from regoal.buffers import HindsightBuffer, MixedReplay
+from regoal.buffers.storage import DESIRED
+from regoal.buffers.strategies import NAMES
 from regoal.buffers.trace import OWN
 from regoal.envs.goal_spec import GoalSpec
 
-from .reference import FakeScorer, origin, tagged_episode
+from .reference import NEVER, FakeScorer, origin, tagged_episode
 
 LONGEST = 6
 SMALL = DDPGConfig(hidden=(16,), batch_size=64)
@@ -58,7 +60,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @given(
     lengths=st.lists(st.integers(1, LONGEST), min_size=1, max_size=40),
-    strategy=st.sampled_from(["future", "final", "episode", "random", "none"]),
+    strategy=st.sampled_from(NAMES),
     share=st.sampled_from([0.0, 0.5]),
     seed=st.integers(0, 2**32 - 1),
 )
@@ -78,7 +80,9 @@ def test_a_trace_says_of_each_row_what_its_tags_say(
     assert trace.t.tolist() == rows.t.tolist()
     assert trace.length.tolist() == [lengths[number] for number in rows.number]
     assert (trace.goal_episode[hindsight] + oldest).tolist() == rows.goal_number[hindsight].tolist()
-    assert trace.goal_t[hindsight].tolist() == rows.goal_t[hindsight].tolist()
+    of_states = [DESIRED if t == NEVER else t for t in rows.goal_t[hindsight]]
+    assert trace.goal_t[hindsight].tolist() == of_states
+    assert trace.achieved[hindsight].tolist() == [t != DESIRED for t in of_states]
     assert set(trace.goal_episode[~hindsight].tolist()) | set(trace.goal_t[~hindsight].tolist()) <= {OWN}
     for moment, t in ((trace.achieved_goal, rows.t), (trace.next_achieved_goal, rows.next_t)):
         assert moment.astype(int).tolist() == np.stack([rows.number, t], axis=1).tolist()
@@ -131,11 +135,15 @@ def _assert_rows_belong(found: Inspection, episodes: dict[str, dict[int, Any]]) 
         assert row["next_achieved_goal"] == episode.achieved_goal[row["t"] + 1].tolist()
         assert row["original_goal"] == episode.desired_goal.tolist()
         assert found.batch.action[i].tolist() == episode.action[row["t"]].tolist()
-        if row["goal_t"] is None:
+        if row["goal_kind"] is None:
             assert row["goal"] == row["original_goal"]
+            assert (row["strategy"], row["goal_episode"], row["goal_t"]) == ("none", None, None)
         else:
             elsewhere = episodes[row["domain"]][row["goal_episode"]]
-            assert row["goal"] == elsewhere.achieved_goal[row["goal_t"]].tolist()
+            achieved = row["goal_kind"] == "achieved"
+            meant = elsewhere.achieved_goal[row["goal_t"]] if achieved else elsewhere.desired_goal
+            assert row["goal"] == meant.tolist()
+            assert achieved or (row["goal_kind"], row["goal_t"]) == ("desired", None)
         assert (row["length"], row["shift"]) == (len(episode), episode.shift)
         # By the definition of the env: 0 within 10 cm.
         for goal, reward in (("original_goal", "reward_before"), ("goal", "reward")):
@@ -175,7 +183,7 @@ def test_the_summary_counts_the_rows(run: Path) -> None:
 def test_rows_of_a_mixed_batch_name_episodes_of_both_runs(run: Path, tmp_path: Path) -> None:
     tuned = FinetuneConfig(
         out=str(tmp_path / "tuned"), mode="replay_mix=0.5", shift="action_gain=0.5..0.9", steps=200, seed=1,
-        relabel="random", eval_interval=1_000, eval_episodes=1, workers=0, keep_replay=True,
+        relabel="rfaab", eval_interval=1_000, eval_episodes=1, workers=0, keep_replay=True,
         overrides={"source_share_steps": "0"},
     )  # fmt: skip
     finetune(run, tuned)
@@ -190,6 +198,11 @@ def test_rows_of_a_mixed_batch_name_episodes_of_both_runs(run: Path, tmp_path: P
     assert all(row["shift"].startswith("action_gain=0.") for row in rows if row["domain"] == "own")
     assert found.summary()["source"] == pytest.approx(0.5, abs=1 / 64)
     assert any(row["goal_t"] and row["goal_episode"] != row["episode"] for row in rows), "random"
+    assert any(row["goal_t"] and row["goal_episode"] == row["episode"] for row in rows), "future"
+    for domain in ("own", "source"):
+        assert any(row["goal_kind"] == "desired" and row["domain"] == domain for row in rows)
+    own = found.trace.achieved & (found.trace.goal_episode == found.trace.episode)
+    assert len(found.distance) == own.sum(), "what was desired lies no steps ahead"
 
 
 def test_a_ring_that_went_round_names_the_episodes_it_still_holds(tmp_path: Path) -> None:
@@ -248,10 +261,11 @@ def test_runs_without_episodes_say_what_to_do(run: Path, tmp_path: Path) -> None
         inspect(tmp_path / "nothing")
 
 
-def test_a_foreign_run_gets_no_module_for_the_asking(run: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("asked", ["antigravity:geohash", "4*future + 1* antigravity:geohash"])
+def test_a_foreign_run_gets_no_module_for_the_asking(run: Path, tmp_path: Path, asked: str) -> None:
     shutil.copytree(run, tmp_path / "foreign")
     settings = tmp_path / "foreign" / "config.toml"
-    settings.write_text(settings.read_text().replace('relabel = "future"', 'relabel = "antigravity:geohash"'))
+    settings.write_text(settings.read_text().replace('relabel = "future"', f'relabel = "{asked}"'))
     with pytest.raises(BadInput, match="antigravity"):
         inspect(tmp_path / "foreign")
 
@@ -279,6 +293,22 @@ def test_the_command_prints_a_table_and_draws_a_picture(
 def test_the_command_gives_json(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["inspect", str(run), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(inspect(run).to_json()))
+
+
+def test_the_command_tells_goals_that_an_episode_desired(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, picture = tmp_path / "run", tmp_path / "batch.png"
+    train(_config(run, relabel="2*future+2*desired"))
+    assert cli.main(["inspect", str(run), "--rows", "64", "--out", str(picture)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "hindsight: 2*future+2*desired, 4 for each real goal" in lines[1]
+    shown = [line for line in lines[4:68] if ": desired in episode " in line]
+    facts = inspect(run).to_json()["batch"]
+    assert len(shown) == sum(row["goal_kind"] == "desired" for row in facts) > 10
+    (first,) = (row for row in facts if f"{row['row']} " == shown[0][: len(str(row["row"])) + 1])
+    assert f"2*future+2*desired: desired in episode {first['goal_episode']} " in shown[0]
+    assert picture.read_bytes()[:4] == b"\x89PNG"
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ PLAIN = TrainConfig(env="regoal/PointReach-v0", out="runs/x")
         ("agent.hidden", "64", (64,)),
         ("agent.critic_layer_norm", "true", True),
         ("relabel", "final", "final"),
+        ("relabel", "4*future+4*desired", "4*future+4*desired"),  # a text, and not a sum
         ("env_kwargs", "{'terminate_on_success': True}", {"terminate_on_success": True}),
     ],
 )

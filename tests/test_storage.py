@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 import regoal
 from regoal.buffers.hindsight import buffer_bytes
-from regoal.buffers.storage import EpisodeStorage, bytes_needed, rows_needed, slots_needed
+from regoal.buffers.sizes import bytes_needed, rows_needed, slots_needed
+from regoal.buffers.storage import EpisodeStorage
 from regoal.errors import BadInput
 
 from .reference import FakeScorer, ReferenceStorage, tagged_episode

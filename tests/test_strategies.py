@@ -1,16 +1,19 @@
 """Relabelling strategies: where their goals come from, and how often from where."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2, chisquare
 
 from regoal.buffers.storage import EpisodeStorage, Transitions
 from regoal.buffers.strategies import NAMES, STRATEGIES, future, strategy_named, uniform
+from regoal.buffers.strategy_text import EXAMPLE
 from regoal.errors import BadInput
 
 from .reference import origin, tagged_buffer, tagged_episode
@@ -87,6 +90,76 @@ def test_random_is_uniform_over_everything_achieved_and_blind_to_the_transition(
     assert chisquare(counts_there, expected).pvalue > LEAST_P
 
 
+def test_next_is_what_this_very_transition_achieved() -> None:
+    batch = tagged_buffer(LENGTHS, strategy="next").sample(2_000)
+    rows = origin(batch).relabelled(batch)
+    assert np.array_equal(rows.goal_number, rows.next_number)
+    assert np.array_equal(rows.goal_t, rows.next_t)
+    assert (batch.reward[: batch.n_relabelled] == 0).all()
+
+
+def test_desired_is_what_the_episode_of_a_uniform_transition_desired() -> None:
+    """So an episode counts by its steps; the ring has gone round, and what left it is desired no more."""
+    buffer = tagged_buffer([13] * 7 + LENGTHS, strategy="desired", capacity=sum(LENGTHS))
+    batch = buffer.sample(200_000)
+    rows = origin(batch).relabelled(batch)
+    numbers = 7 + np.arange(len(LENGTHS))
+    aims = np.array([LENGTHS[i] if number % 3 == 0 else -9 for i, number in enumerate(numbers)])
+    assert np.array_equal(rows.goal_t, aims[rows.goal_number - 7])
+    for some in (np.ones(len(rows.t), bool), rows.number == numbers[-1], rows.number == numbers[0]):
+        counts = np.bincount(rows.goal_number[some] - 7, minlength=len(LENGTHS))
+        expected = some.sum() * np.array(LENGTHS) / sum(LENGTHS)
+        assert chisquare(counts, expected).pvalue > LEAST_P
+
+
+@pytest.mark.parametrize(
+    ("text", "weights"),
+    [
+        ("4*future+4*desired+1*random", (4, 4, 1)),
+        ("0.5*future + 1.5*desired + 1e-1*random", (0.5, 1.5, 0.1)),
+        ("1*future+3*desired", (1, 3, 0)),
+        ("3*random", (0, 0, 3)),
+        ("2*rfaab+1*random", (8 / 9, 8 / 9, 2 / 9 + 1)),
+    ],
+)
+def test_a_mixture_draws_its_parts_by_their_weights(text: str, weights: tuple[float, ...]) -> None:
+    """Told apart by where their goals lie, in a buffer of two episodes: the rows are those of the other."""
+    storage, rng = storage_of([9, 9]), np.random.default_rng(0)
+    n = 90_000
+    first = Transitions(np.zeros(n, int), np.full(n, 9), np.full(n, 8), np.zeros(n, int), storage)
+    strategy = strategy_named(text)
+    assert strategy is not None
+    rows = strategy(first, rng)
+    # future is row 9 alone; random is any of 18 rows, that one among them
+    desired, elsewhere = (rows < 0).sum(), ((rows >= 0) & (rows != 9)).sum()
+    future, wanted, random = np.array(weights) / sum(weights) * n
+    counts = [n - desired - elsewhere, desired, elsewhere]
+    expected = [future + random / 18, wanted, random * 17 / 18]
+    kept = [i for i, count in enumerate(expected) if count]
+    assert sum(counts[i] for i in kept) == n
+    assert (
+        len(kept) == 1 or chisquare([counts[i] for i in kept], [expected[i] for i in kept]).pvalue > LEAST_P
+    )
+
+
+def test_each_transition_of_a_mixture_gets_a_goal_of_the_part_that_it_drew() -> None:
+    """Not that of another transition: `final` and `next` are told apart but for the last transition."""
+    batch = tagged_buffer(LENGTHS, strategy="1*final+2*next").sample(20_000)
+    rows = origin(batch).relabelled(batch)
+    length = np.array(LENGTHS)[rows.number]
+    assert np.array_equal(rows.goal_number, rows.number)
+    assert ((rows.goal_t == length) | (rows.goal_t == rows.t + 1)).all()
+    early = rows.t + 1 < length
+    assert (rows.goal_t == length)[early].mean() == pytest.approx(1 / 3, abs=0.02)
+
+
+def test_rfaab_is_the_mixture_that_it_is_said_to_be() -> None:
+    one, other = (tagged_buffer(LENGTHS, strategy=name, seed=5).sample(500) for name in ("rfaab", EXAMPLE))
+    assert EXAMPLE == "4*future+4*desired+1*random"
+    assert torch.equal(one.desired_goal, other.desired_goal)
+    assert torch.equal(one.observation, other.observation)
+
+
 def test_none_leaves_every_goal_as_it_was_desired() -> None:
     buffer = tagged_buffer(LENGTHS, strategy="none")
     batch = buffer.sample(1000)
@@ -107,15 +180,17 @@ def test_rows_lie_in_an_episode_that_is_held_and_after_its_first_state(
     rows = STRATEGIES[name](at, rng)
     assert rows.shape == at.t.shape
     assert np.issubdtype(rows.dtype, np.integer)
-    if name == "random":
+    if name in ("random", "desired", "rfaab"):
         after_first = {
             int(storage.first_row[slot]) + t
             for slot in storage.slots()
             for t in range(1, int(storage.length[slot]) + 1)
         }
-        assert after_first.issuperset(rows.tolist())
+        desired = {-1 - slot for slot in storage.slots()}
+        of_it = {"random": after_first, "desired": desired, "rfaab": after_first | desired}
+        assert of_it[name].issuperset(rows.tolist())
     else:
-        least = at.t + 1 if name == "future" else at.length if name == "final" else 1
+        least = {"future": at.t + 1, "final": at.length, "episode": 1, "next": at.t + 1}[name]
         assert (rows >= at.first_row + least).all()
         assert (rows <= at.first_row + at.length).all()
 
@@ -160,13 +235,16 @@ def test_the_last_transition_of_an_episode_has_one_future() -> None:
 
 
 def test_all_shipped_names_are_known() -> None:
-    assert set(NAMES) == {"future", "final", "episode", "random", "none"}
+    assert NAMES == ("future", "final", "episode", "random", "next", "desired", "rfaab", "none")
     assert strategy_named("none") is None
     for name in STRATEGIES:
         assert strategy_named(name) is STRATEGIES[name]
 
 
-@pytest.mark.parametrize(("typed", "meant"), [("futur", "future"), ("finale", "final"), ("nones", "none")])
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("futur", "future"), ("finale", "final"), ("nones", "none"), ("nxt", "next"), ("rfab", "rfaab")],
+)
 def test_a_misspelt_name_is_told_the_right_one(typed: str, meant: str) -> None:
     with pytest.raises(BadInput, match=f"Did you mean.*{meant}") as caught:
         strategy_named(typed)
@@ -175,8 +253,43 @@ def test_a_misspelt_name_is_told_the_right_one(typed: str, meant: str) -> None:
 
 
 def test_a_name_like_no_other_is_told_all_names() -> None:
-    with pytest.raises(BadInput, match="future, final, episode, random, none"):
+    with pytest.raises(BadInput, match="future, final, episode, random, next, desired, rfaab, none"):
         strategy_named("xyz")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("4*futur", r"got 'futur'\. Did you mean future\?"),
+        ("4*future+1*desird", r"got 'desird'\. Did you mean desired\?"),
+        (
+            "0*future+1*random",
+            r"positive weight for each part, got '0' for 'future' in '0\*future\+1\*random'",
+        ),
+        ("1*future+-2*random", "got '-2' for 'random'"),
+        ("nan*future", "got 'nan' for 'future'"),
+        ("inf*future", "got 'inf' for 'future'"),
+        ("1e308*future+1e308*random", "weights that can be added up"),
+        ("future+4*desired", r"got none for 'future' in .* For example 4\*future"),
+        ("*future", "got none for 'future'"),
+        ("4*future+", "got none for ''"),
+        ("future*4", "got 'future' for '4'"),
+        ("2*3*future", r"got '2\*3' for 'future'"),
+        ("4*", "got ''"),
+        ("4*future+1*none", "strategies that relabel, got 'none' in .* n_sampled_goal"),
+        ("4*future+1*no_such_module_here:f", "importable module 'no_such_module_here'"),
+        ("4*future+1*math:pi", "a function math:pi"),
+    ],
+)
+def test_a_mixture_that_cannot_be_meant_is_refused(text: str, told: str) -> None:
+    with pytest.raises(BadInput, match=rf"^relabel: .*{told}"):
+        strategy_named(text)
+
+
+def test_no_part_of_a_mixture_is_imported_before_all_weights_are_known() -> None:
+    with pytest.raises(BadInput, match="positive weight"):
+        strategy_named("1*antigravity:geohash+0*future")
+    assert "antigravity" not in sys.modules
 
 
 @pytest.mark.parametrize("name", ["no_such_module_here:f", "math:no_such_function", ":f", "math:", "math:pi"])
@@ -196,3 +309,24 @@ def test_a_users_own_function_is_found_by_module_and_name(
     rows = origin(batch).relabelled(batch)
     assert np.array_equal(rows.goal_number, rows.number)
     assert np.array_equal(rows.goal_t, (rows.t + 1 + np.array(LENGTHS)[rows.number]) // 2)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ("at.first_row + at.length + 0.5", "float64 of shape"),
+        ("(at.first_row + at.length)[:-1]", "integer rows"),
+        ("5", r"int64 of shape \(\)"),
+        ("at.t * 0 - 1 - len(at.storage.length)", "row -"),
+    ],
+)
+def test_a_users_part_of_a_mixture_is_checked_like_any_strategy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str, told: str
+) -> None:
+    """numpy alone would round, broadcast, or read from another episode."""
+    (tmp_path / "wrong_part.py").write_text(f"def part(at, rng):\n    return {wrong}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "wrong_part", raising=False)
+    buffer = tagged_buffer(LENGTHS, strategy="1*future+1*wrong_part:part")
+    with pytest.raises(BadInput, match=f"relabel: .*{told}"):
+        buffer.sample(100)

@@ -218,6 +218,9 @@ def test_what_cannot_be_meant_is_refused_by_file_key_and_fix(old: str, new: str,
     ("old", "new", "told"),
     [
         ('relabel = ["future"', 'relabel = ["futur"', "arm .*-futur-.* relabel: .*Did you mean future"),
+        ('relabel = ["future"', 'relabel = ["4*future+1*rnadom"', "relabel: .*Did you mean random"),
+        ('relabel = ["future"', 'relabel = ["4*future+0*random"', "positive weight .* for 'random'"),
+        ('relabel = "final"', 'relabel = "future+final"', r"\[pretrain\] in .* relabel: .* positive weight"),
         ('"action_rotation=90"', '"action_rotaton=90"', r"\[grid\] shift: .*Did you mean action_rotation"),
         ('"action_rotation=90"', '"action_gain=0.1"', r"\[grid\] shift: expected different tasks"),
         ('"action_gain=0.5..2"', '"action_gain=2..0.5"', r"\[pretrain\] in .* shift 'action_gain'"),
@@ -229,6 +232,7 @@ def test_what_cannot_be_meant_is_refused_by_file_key_and_fix(old: str, new: str,
         ('"agent.batch_size" = 64', '"agent.gamma" = 2', "agent.gamma: expected in"),
         ('env = ["regoal/PointReach-v0"]', 'env = ["mine:my/Env-v0"]', r"\[grid\] env: .*--modules mine"),
         ('relabel = ["future"', 'relabel = ["mine:strategy"', "its relabel: .*--modules mine"),
+        ('relabel = ["future"', 'relabel = ["1*future+1*mine:strategy"', "its relabel: .*--modules mine"),
     ],
 )  # fmt: skip
 def test_runs_that_cannot_work_are_refused_before_any_is_begun(

@@ -342,6 +342,8 @@ def test_values_that_toml_cannot_hold_are_refused_and_write_nothing(tmp_path: Pa
         ({"overrides": {"agent.hidden": "(8, 8)"}}, "agent.hidden"),
         ({"overrides": {"agent.lrr": "1"}}, "agent.lr"),
         ({"relabel": "futur"}, "Did you mean future"),
+        ({"relabel": "4*futur"}, "Did you mean future"),
+        ({"relabel": "0*future+1*random"}, "a positive weight"),
     ],
 )
 def test_fine_tuning_that_makes_no_sense_is_refused_and_writes_nothing(

@@ -23,7 +23,7 @@ from regoal.buffers.batch import Batch
 from regoal.buffers.episode import Episode
 from regoal.buffers.hindsight import HindsightBuffer
 from regoal.buffers.storage import EpisodeStorage, Transitions
-from regoal.buffers.strategies import Strategy
+from regoal.buffers.strategies import NAMES, Strategy
 from regoal.envs.goal_spec import GoalSpec
 from regoal.envs.point_reach import PointReach
 from regoal.envs.recipe import make
@@ -497,7 +497,7 @@ def relabel_in_place(at: Transitions, rng: np.random.Generator) -> Any:
 
 
 def test_trap_9_sampling_leaves_the_store_alone() -> None:
-    for strategy in ("future", "final", "episode", "random", "none"):
+    for strategy in NAMES:
         assert_sampling_leaves_the_store_alone(tagged_buffer(LENGTHS, strategy=strategy))
     assert_caught(assert_sampling_leaves_the_store_alone, tagged_buffer(LENGTHS, strategy=relabel_in_place))
 
@@ -583,7 +583,7 @@ class StoredReward(HindsightBuffer):
 
 
 def test_trap_11_rewards_follow_from_goals_or_are_named() -> None:
-    for strategy in ("future", "final", "episode", "random", "none"):
+    for strategy in NAMES:
         assert_rewards_follow_from_goals(tagged_buffer(LENGTHS, strategy=strategy))
     for kind in (Unverified, StoredReward):
         assert_caught(assert_rewards_follow_from_goals, tagged_buffer(LENGTHS, kind=kind))

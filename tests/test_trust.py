@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from regoal import BadInput, TrainConfig
 from regoal.agent import trust
+from regoal.agent.trust import require_trusted
 from regoal.cli import main
 from regoal.envs.shift_families import FAMILIES
 
@@ -42,6 +44,23 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     _forget()
     yield path
     _forget()
+
+
+def test_every_part_of_a_mixture_must_be_named(run: Path) -> None:
+    mixed = TrainConfig(env=POINT, out="x", relabel="4*future+2*my_shift:last+1*my_strategy:last")
+    for named, missing in (([], "my_shift"), (["my_shift"], "my_strategy")):
+        trust.trust(*named)
+        with pytest.raises(BadInput, match=f"run relabel: .*--modules {missing}"):
+            require_trusted(mixed, "run")
+        assert missing not in sys.modules
+    trust.trust("my_strategy")
+    assert require_trusted(mixed, "run") == mixed
+    disguised = TrainConfig(env=POINT, out="x", relabel="1*future+1*my_shift:os:system")
+    with pytest.raises(BadInput, match="run relabel: expected no module"):
+        require_trusted(disguised, "run")
+    trust._named_modules.clear()
+    trust.trust_settings(mixed)  # the user has typed it
+    assert {"my_shift", "my_strategy"} == trust._named_modules
 
 
 def _forget() -> None:

@@ -166,6 +166,7 @@ SETTINGS: dict[str, tuple[str, str, str]] = {
     "a strategy of a module": ("resume", RELABEL, 'relabel = "evil_module:strategy"'),
     "a strategy of the system": ("resume", RELABEL, 'relabel = "os:system"'),
     "a built-in strategy": ("resume", RELABEL, 'relabel = "builtins:exec"'),
+    "a mixture with one of a module": ("resume", RELABEL, 'relabel = "4*future+1*evil_module:strategy"'),
     "a strategy with dots": ("resume", RELABEL, 'relabel = "os.path:os.system"'),
     "a shift of a module": ("resume", SHIFT, 'shift = "evil_module:wind=1"'),
     "a shift of a module, evaluated": ("evaluate", SHIFT, 'shift = "evil_module:wind=1"'),

@@ -57,7 +57,8 @@ def train(
         env: Gymnasium id, or module:namespace/Id-v0 for an env of your own.
         out: Run folder; it must not exist.
         agent: ddpg, sac, or module:Class for an agent of your own.
-        relabel: Hindsight goals: future, final, episode, random, none, or module:function.
+        relabel: Hindsight goals: future, final, episode, random, next, desired, rfaab, none, module:function,
+            or a mixture such as '4*future+1*random'.
         n_sampled_goal: Hindsight goals for each real one.
         steps: Env steps to collect.
         seed: Seed of the run.
@@ -124,7 +125,8 @@ def finetune(
             target is the env as it comes if not given, whatever the source's shift was.
         mode: zero_shot, scratch, naive, warm_start, replay_mix[=SHARE], rlpd[=SHARE] or anchor[=WEIGHT];
             docs/finetuning.md defines each.
-        relabel: Hindsight goals: future, final, episode, random, none, or module:function.
+        relabel: Hindsight goals: future, final, episode, random, next, desired, rfaab, none, module:function,
+            or a mixture such as '4*future+1*random'.
         n_sampled_goal: Hindsight goals for each real one.
         steps: Env steps to collect in the target; zero_shot collects none.
         seed: Seed of the run.

@@ -80,6 +80,7 @@ def _batch(n: int, spec: GoalSpec, run_seed: int) -> Batch:
         action=noise(spec.action_size).clamp(-1.0, 1.0),
         reward=torch.from_numpy(rng.choice(np.array(spec.reward_range, np.float32), n)),
         terminated=torch.zeros(n, dtype=torch.bool),
+        new_goal=torch.zeros(n, dtype=torch.bool),
         n_relabelled=0,
     )
 

@@ -20,16 +20,19 @@ class Pull:
     """What an actor is pulled to in one update.
 
     Attributes:
-        action: (n, action_size) in [-1, 1], the source's for each transition of the batch.
+        action: (n, action_size) in [-1, 1], one for each transition of the batch.
         weight: of the mean squared distance to it in the actor's loss.
+        rows: (n,) bool, the transitions where it pulls; all if not given.
     """
 
     action: Tensor
     weight: float
+    rows: Tensor | None = None
 
     def loss(self, action: Tensor) -> Tensor:
-        """weight * mean |action - source's action|^2 (behaviour cloning term of Nair 2018, eq. 2)."""
-        return self.weight * (action - self.action).square().sum(dim=-1).mean()
+        """weight * mean |action - that action|^2 (behaviour cloning term of Nair 2018, eq. 2)."""
+        distance = (action - self.action).square().sum(dim=-1)
+        return self.weight * (distance if self.rows is None else distance * self.rows).mean()
 
 
 class Anchor:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Protocol
 
 AUTO = -1  # workers: chosen by the cores of the machine
 NORMALISER_MODES = ("freeze", "continue", "refit")
+MOST_HOLD = 1_000_000  # steps for which a random action is held: no episode is as long
 
 
 class AgentConfig(Protocol):
@@ -50,6 +51,7 @@ class DDPGConfig:
     action_l2: float = 0.1  # weight of the mean squared action in the actor's loss
     noise_std: float = 0.2  # Gaussian exploration noise, in units of half the action range
     random_share: float = 0.3  # share of exploratory actions drawn uniformly
+    random_hold: int = 1  # steps for which a random action is held
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,10 @@ class TrainConfig:
     n_sampled_goal: int = 4  # hindsight goals for each real one
     informative_share: float = 0.0  # share of a batch drawn where hindsight teaches something; see buffers
     informative_share_steps: int = 0  # env steps over which that share falls linearly to 0; 0: it stays
+    discovery: float = 0.0  # first learn to change what is achieved, until this share of episodes does
+    discovery_steps: int = 50_000  # env steps that this takes at most
+    imitation: float = 0.0  # weight of the squared distance to better actions taken, in the actor's loss
+    imitation_steps: int = 0  # env steps over which it falls linearly to 0; 0: it stays
     steps: int = 5_000  # env steps to collect; the last episode is played to its end
     seed: int = 0
     capacity: int = 1_000_000  # transitions the replay buffer holds

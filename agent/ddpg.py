@@ -87,7 +87,8 @@ class DDPG:
         return {"actor_loss": loss.detach(), "action_square": square.detach()}
 
     def policy(self) -> Policy:
-        exploration = Exploration(self.config.noise_std, self.config.random_share)
+        config = self.config
+        exploration = Exploration(config.noise_std, config.random_share, config.random_hold)
         return policy_of(self.actor, self._spec, self.inputs, "deterministic", exploration)
 
     def modules(self) -> dict[str, nn.Module]:

@@ -123,7 +123,8 @@ class Diagnosis:
             )
         return (
             f"{same}: what is to be moved rests, and its goals are achieved already. "
-            "--set informative_share=0.7 draws from episodes that teach something, once there are any."
+            "--set informative_share=0.7 draws from episodes that teach something, once there are any, and "
+            "--set discovery=0.9 first learns to move it (docs/objects.md)."
         )
 
     def _at_bound(self, low: float, high: float) -> str:

@@ -4,6 +4,7 @@ The run's own episodes go into its folder with every checkpoint, so that it can 
 `keep_replay` they leave it when the run is finished.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -25,6 +26,8 @@ from regoal.buffers.trace import Trace
 from regoal.envs.goal_spec import GoalSpec
 from regoal.errors import BadInput
 
+DISCOVERY_EPISODES = 50  # the last ones, of which a share must leave what was achieved at their start
+
 
 class Experience:
     """The replay of a run, in memory and in its folder.
@@ -40,10 +43,17 @@ class Experience:
         segments: files in the run's folder that hold those of them that are written.
 
     Raises:
-        BadInput: the source's replay does not fit.
+        BadInput: the source's replay does not fit, or discovery is asked for where it cannot be rewarded.
     """
 
     def __init__(self, config: TrainConfig, spec: GoalSpec, source: Sequence[Segment] = ()) -> None:
+        if config.discovery and not spec.sparse:
+            raise BadInput(
+                "discovery",
+                "0 where compute_reward gives more than two rewards",
+                f"{config.discovery:g} in {spec.recipe.env_id}",
+                "It rewards an object that has left its place as the env rewards a goal that is reached.",
+            )
         self._config, self._spec = config, spec
         # A run never holds more than it collects.
         most = config.steps + config.block_episodes * spec.max_episode_steps
@@ -65,6 +75,10 @@ class Experience:
             EnvFault: its rewards are not what the env's own functions say; it was not stored.
         """
         self.own.add_episode(episode)
+        if self.own.discovering:
+            share = self.own.share_that_left(DISCOVERY_EPISODES)
+            if share >= self._config.discovery:
+                self._end_discovery(f"{share:.0%} of episodes change what is achieved")
         self._unwritten.append(episode)
         self._unwritten_bytes += stored_bytes(episode)
         if self._unwritten_bytes > MOST_BYTES:
@@ -98,12 +112,19 @@ class Experience:
         return self._mixed.sample_traced(batch_size, source_share, rng)
 
     def _shares(self, env_steps: int) -> float:
-        """Set the informative share of the buffers; returns the share of source rows."""
+        """Set what the buffers draw at this point; returns the share of source rows."""
         config = self._config
+        if self.own.discovering and env_steps >= config.discovery_steps:
+            self._end_discovery(f"it has had its {config.discovery_steps:,} env steps")
         informative = faded(config.informative_share, env_steps, config.informative_share_steps)
         for buffer in self.buffers.values():
             buffer.informative_share = informative
         return faded(config.source_share, env_steps, config.source_share_steps)
+
+    def _end_discovery(self, why: str) -> None:
+        print(f"{self._config.out}: goals are learned from now on: {why}", file=sys.stderr)
+        for buffer in self.buffers.values():
+            buffer.discovering = False
 
     def write(self) -> None:
         """Put what is new into the run's folder; forget files of which nothing is held any more."""
@@ -144,7 +165,9 @@ class Experience:
     @property
     def description(self) -> str:
         """How much memory it takes when full, for people."""
-        size = buffer_bytes(self._spec, self.own.capacity, informative=self._config.informative_share > 0)
+        config = self._config
+        marks = config.discovery > 0 or config.informative_share > 0
+        size = buffer_bytes(self._spec, self.own.capacity, marks=marks)
         shown = f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:,.0f} kB"
         where = "on disk" if self._config.buffer_on_disk else "in memory"
         return f"replay buffer of up to {self.own.capacity:,} transitions, {shown} when full, {where}"
@@ -168,7 +191,7 @@ class Experience:
         capacity = max(min(config.capacity, most), longest)
         if not config.buffer_on_disk:
             self._require_memory(capacity)
-        return HindsightBuffer(
+        buffer = HindsightBuffer(
             self._spec,
             capacity,
             strategy=config.relabel,
@@ -176,7 +199,11 @@ class Experience:
             seed=generator(config.seed, stream),
             disk=nearest_folder(Path(config.out)) if config.buffer_on_disk else None,
             informative_share=config.informative_share,
+            marks=config.discovery > 0,
+            tells_new_goals=config.imitation > 0 and stream is Stream.REPLAY,  # none of the source's
         )
+        buffer.discovering = config.discovery > 0
+        return buffer
 
     def _require_memory(self, capacity: int) -> None:
         needed, there = buffer_bytes(self._spec, capacity), memory_bytes()

@@ -37,6 +37,7 @@ def resolve(run: str | os.PathLike[str], config: FinetuneConfig) -> TrainConfig:
     starts = start_settings(config.mode, steps)
     if config.warmup_steps is not None:
         starts["learning_starts"] = config.warmup_steps
+    afresh = mode == "scratch" or bool(starts["fresh_networks"])  # others know what to do with objects
     relabels = config.relabel != "none" and config.n_sampled_goal > 0
     if config.critic_warmup_steps is not None:
         starts["critic_warmup_steps"] = config.critic_warmup_steps
@@ -49,6 +50,8 @@ def resolve(run: str | os.PathLike[str], config: FinetuneConfig) -> TrainConfig:
         n_sampled_goal=config.n_sampled_goal,
         # It says what hindsight chooses, and goes with it.
         informative_share=source.informative_share if relabels else 0.0,
+        imitation=source.imitation if relabels and afresh else 0.0,
+        discovery=source.discovery if afresh else 0.0,
         steps=steps,
         seed=config.seed,
         eval_interval=config.eval_interval,

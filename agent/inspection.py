@@ -44,6 +44,7 @@ class Inspection:
         shift: (n,) text of the shift that the row's episode was played under.
         reward_before, terminated_before: (n,) for the original goal.
         informative: (n,) whether the goal was not achieved yet at t.
+        discovering: whether rewards are for leaving what is achieved (`buffers.discovery`).
     """
 
     run: Path
@@ -58,6 +59,7 @@ class Inspection:
     reward_before: NDArray[np.float32]
     terminated_before: Bools
     informative: Bools
+    discovering: bool
 
     def __len__(self) -> int:
         return len(self.batch)
@@ -102,7 +104,7 @@ class Inspection:
         return {
             "rows": len(self),
             "relabelled": _mean(relabelled),
-            "relabelled_asked_for": 0.0 if self.config.relabel == "none" else k / (k + 1),
+            "relabelled_asked_for": 0.0 if self.discovering or self.config.relabel == "none" else k / (k + 1),
             "source": batch.n_source / len(self),
             "informative": _mean(self.informative),
             "informative_relabelled": _mean(self.informative[relabelled]),
@@ -128,6 +130,7 @@ class Inspection:
             "source": config.source,
             "relabel": config.relabel,
             "n_sampled_goal": config.n_sampled_goal,
+            "discovering": self.discovering,
             "summary": self.summary(),
             "batch": [self.row(i) for i in range(len(self))],
         }
@@ -171,6 +174,7 @@ def inspect(run: Path) -> Inspection:
             reward_before=spec.reward(achieved, trace.original_goal),
             terminated_before=spec.terminated(achieved, trace.original_goal),
             informative=~reached(spec, trace.achieved_goal, batch.desired_goal.numpy()),
+            discovering=experience.own.discovering,
         )
     finally:
         spec.close()

@@ -22,6 +22,7 @@ from regoal.agent.config import TrainConfig
 from regoal.agent.diagnosis import LOOK_EVERY, Diagnosis
 from regoal.agent.experience import Experience
 from regoal.agent.faults import FaultCount
+from regoal.agent.imitation import require_critic
 from regoal.agent.interrupts import EvaluationLeft, Stopped, StopRequest
 from regoal.agent.learner import make_learner, state_of
 from regoal.agent.machine import learning_device, worker_count
@@ -87,6 +88,8 @@ class Training:
         if is_own(agent_name(config.agent)):
             require_agent_works(config.agent, spec, config.seed, self.device)
         self.learner = make_learner(config.agent, spec, self.normaliser, config.seed, self.device)
+        if config.imitation:
+            require_critic(self.learner, agent_name(config.agent))
         self.anchor: Anchor | None = None
         self.experience = Experience(config, spec, source)
         self._diagnosis = Diagnosis(config, spec, self.experience, self.learner)

@@ -43,12 +43,14 @@ class TimedEnv(gym.Wrapper[Any, Any, Any, Any]):
 class TimedPolicy(Policy):
     """A policy that adds the seconds of its actions to the clocks."""
 
+    untimed: Policy
     clocks: Clocks
 
     @classmethod
     def of(cls, policy: Policy, clocks: Clocks) -> "TimedPolicy":
         """The same policy, timed."""
         timed_policy = cls(**policy.__dict__)
+        object.__setattr__(timed_policy, "untimed", policy)
         object.__setattr__(timed_policy, "clocks", clocks)
         return timed_policy
 
@@ -57,10 +59,15 @@ class TimedPolicy(Policy):
         with timed(self.clocks, Clock.INFERENCE):
             return super().mean_action(inputs)
 
-    def explore(self, inputs: Floats, rng: np.random.Generator) -> Floats:
-        """As `Policy.explore`."""
-        with timed(self.clocks, Clock.INFERENCE):
-            return super().explore(inputs, rng)
+    def explorer(self, rng: np.random.Generator) -> Callable[[Floats], Floats]:
+        """As `Policy.explorer`."""
+        explore = self.untimed.explorer(rng)  # not its own, whose mean actions would be timed twice
+
+        def timed_explore(inputs: Floats) -> Floats:
+            with timed(self.clocks, Clock.INFERENCE):
+                return explore(inputs)
+
+        return timed_explore
 
 
 def _time_physics(clocks: Clocks) -> Callable[[], None]:

@@ -51,12 +51,13 @@ def play(
     actions: list[Array] = []
     rewards, successes = [], []
     terminated = truncated = False
+    act = policy.explorer(exploration) if exploration else policy.mean_action
     tick()
     while not (terminated or truncated):
         observations.append(np.array(observation["observation"]))
         achieved.append(np.array(observation["achieved_goal"]))
         inputs = np.concatenate([observation["observation"], desired]).astype(np.float32)
-        action = policy.explore(inputs, exploration) if exploration else policy.mean_action(inputs)
+        action = act(inputs)
         actions.append(action)
         try:
             outcome = _checked_step(env, spec, policy, action, desired, len(actions), index)

@@ -5,8 +5,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from regoal.agent.agents import agent_name
+from regoal.agent.anchor import Pull
 from regoal.agent.clock import Clock, timed
-from regoal.agent.modes import in_force
+from regoal.agent.imitation import imitation
+from regoal.agent.modes import faded, in_force
+from regoal.buffers.batch import Batch
 from regoal.errors import TrainingFault
 
 if TYPE_CHECKING:
@@ -28,7 +31,16 @@ def make_updates(training: "Training", poll: Callable[[], object]) -> None:
     if state.env_steps > config.learning_starts:
         state.updates_owed += fresh * agent.updates_per_step
     actor_learns = training.actor_learns
-    weight = in_force(config, state.env_steps)["anchor_weight"]
+    anchor_weight = in_force(config, state.env_steps)["anchor_weight"]
+    imitation_weight = faded(config.imitation, state.env_steps, config.imitation_steps)
+
+    def pull_of(batch: Batch) -> Pull | None:
+        if actor_learns and training.anchor is not None and anchor_weight > 0:
+            return training.anchor.pull(batch, anchor_weight)
+        if actor_learns and imitation_weight > 0:
+            return imitation(training.learner, batch, imitation_weight)
+        return None
+
     infos = []
     while state.updates_owed >= 1:
         state.updates_owed -= 1
@@ -36,9 +48,8 @@ def make_updates(training: "Training", poll: Callable[[], object]) -> None:
         with timed(training.clocks, Clock.SAMPLING):
             batch = training.experience.sample(agent.batch_size, state.env_steps).to(training.device)
         with timed(training.clocks, Clock.UPDATE):
-            pulled = training.anchor is not None and actor_learns and weight > 0
-            pull = training.anchor.pull(batch, weight) if training.anchor and pulled else None
-            infos.append(training.learner.update(batch, actor_learns=actor_learns, pull=pull))
+            update = training.learner.update(batch, actor_learns=actor_learns, pull=pull_of(batch))
+            infos.append(update)
     for info in infos:  # read only now: to look at a loss is to wait for it
         _note(training, {name: float(value) for name, value in info.items()})
 

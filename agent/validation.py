@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from regoal.agent.agents import require_agent
-from regoal.agent.config import AUTO, NORMALISER_MODES, AgentConfig, TrainConfig
+from regoal.agent.config import AUTO, MOST_HOLD, NORMALISER_MODES, AgentConfig, TrainConfig
 from regoal.agent.modes import MODES, START
 from regoal.agent.settings import typed_fields
 from regoal.errors import BadInput, did_you_mean
@@ -17,6 +17,7 @@ AT_LEAST_ONE = (
     "block_episodes",
     "capacity",
     "checkpoint_interval",
+    "discovery_steps",
     "eval_episodes",
     "eval_interval",
     "threads",
@@ -44,6 +45,7 @@ AT_LEAST_ZERO = (
     "seed",
     "n_sampled_goal",
     "informative_share_steps",
+    "imitation_steps",
     "learning_starts",
     "critic_warmup_steps",
     "source_share_steps",
@@ -90,17 +92,35 @@ def _check_agent(agent: AgentConfig) -> None:
         fine = len(hidden) <= MOST_LAYERS and weights <= MOST_WEIGHTS
         expected = f"at most {MOST_LAYERS} layers, and {MOST_WEIGHTS:,} weights in all {n_critics} critics"
         _require("agent.hidden", hidden, fine, expected)
+    if hints.get("random_hold") is int:
+        hold = vars(agent)["random_hold"]
+        fix = "1 draws each random action anew."
+        _require("agent.random_hold", hold, 1 <= hold <= MOST_HOLD, f"1 to {MOST_HOLD:,} steps", fix)
 
 
 def _check_hindsight(config: TrainConfig) -> None:
     share = config.informative_share
-    _require("informative_share", share, 0 <= share <= 1, "in [0, 1]")
-    if share and (config.relabel == "none" or not config.n_sampled_goal):
+    _require("informative_share", share, share <= 1, "in [0, 1]")
+    for name, what in (
+        ("informative_share", "says which transitions hindsight chooses"),
+        ("imitation", "follows actions to where hindsight says that they led"),
+    ):
+        value = getattr(config, name)
+        _require(name, value, 0 <= value < math.inf, "0 or more, and finite")
+        if value and (config.relabel == "none" or not config.n_sampled_goal):
+            raise BadInput(
+                name,
+                "0 where no goal is replaced",
+                f"{value:g} with relabel={config.relabel!r}, n_sampled_goal={config.n_sampled_goal}",
+                f"It {what}: set it to 0, or relabel.",
+            )
+    _require("discovery", config.discovery, 0 <= config.discovery <= 1, "in [0, 1]")
+    if config.imitation and config.anchor:
         raise BadInput(
-            "informative_share",
-            "0 where no goal is replaced",
-            f"{share:g} with relabel={config.relabel!r}, n_sampled_goal={config.n_sampled_goal}",
-            "It says which transitions hindsight chooses: set it to 0, or relabel.",
+            "imitation",
+            "0 with an anchor: an actor is pulled one way at a time",
+            f"{config.imitation:g} with anchor={config.anchor:g}",
+            "Set one of them to 0.",
         )
 
 
@@ -151,6 +171,6 @@ def _check_mode(config: TrainConfig) -> None:
         raise BadInput("out", "a folder outside the source's", config.out, "A source is never changed.")
 
 
-def _require(name: str, value: Any, fine: bool, expected: str) -> None:
+def _require(name: str, value: Any, fine: bool, expected: str, fix: str = "") -> None:
     if not fine:
-        raise BadInput(name, expected, repr(value))
+        raise BadInput(name, expected, repr(value), fix)

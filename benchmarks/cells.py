@@ -155,7 +155,8 @@ def _arm_config(suite: Suite, task: Task, arm: Arm, place: str) -> TrainConfig:
     )
     config = _set(config, suite.settings, place)
     if arm.values["relabel"] == "none" or own.get("n_sampled_goal") == 0:
-        config = dataclasses.replace(config, informative_share=0.0)  # it goes with hindsight
+        # They go with hindsight.
+        config = dataclasses.replace(config, informative_share=0.0, imitation=0.0)
     steps = typed(int, own.get("steps", suite.steps), f"{place} steps")
     config = dataclasses.replace(config, **start_settings(arm.values["mode"], steps))
     config = _set(config, own, place)

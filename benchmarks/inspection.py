@@ -92,6 +92,8 @@ def draw(path: Path, found: Inspection) -> None:
 
 def _hindsight(found: Inspection) -> str:
     config = found.config
+    if found.discovering:
+        return f"none yet: until {config.discovery:.0%} of episodes do, it learns to change what is achieved"
     informative = f", informative share {config.informative_share:g}" if config.informative_share else ""
     if config.relabel == "none" or not config.n_sampled_goal:
         return "none"

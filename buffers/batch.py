@@ -19,6 +19,8 @@ class Batch:
         action: (n, action_size) float32 in [-1, 1].
         reward: (n,) float32, for `desired_goal`.
         terminated: (n,) bool, for `desired_goal`. Truncation is not termination: bootstrap through it.
+        new_goal: (n,) bool, whether the row carries a hindsight goal that was not yet achieved at t, of the
+            run's own episodes; all False where the buffer was not asked to tell.
         n_relabelled: how many rows carry a hindsight goal: the first ones; in a mixed batch the first
             ones of each domain.
         n_source: how many rows, from the first, come from the source domain (`MixedReplay`).
@@ -30,6 +32,7 @@ class Batch:
     action: Tensor
     reward: Tensor
     terminated: Tensor
+    new_goal: Tensor
     n_relabelled: int
     n_source: int = 0
 
@@ -48,6 +51,7 @@ class Batch:
             action=self.action.to(device),
             reward=self.reward.to(device),
             terminated=self.terminated.to(device),
+            new_goal=self.new_goal.to(device),
         )
 
 
@@ -57,17 +61,19 @@ class BatchRows:
 
     Attributes:
         ends: (n, 2, observation_size + goal_size + action_size) rows at t and at t + 1, as they are stored.
-        next_achieved_goal: (n, goal_size), a view of `ends`.
+        achieved_goal, next_achieved_goal: (n, goal_size), views of `ends`.
         desired_goal: (n, goal_size).
         reward: (n,).
-        terminated: (n,).
+        terminated, new_goal: (n,).
     """
 
     ends: NDArray[np.float32]
+    achieved_goal: NDArray[np.float32]
     next_achieved_goal: NDArray[np.float32]
     desired_goal: NDArray[np.float32]
     reward: NDArray[np.float32]
     terminated: NDArray[np.bool_]
+    new_goal: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.reward)
@@ -84,9 +90,11 @@ class BatchMemory:
         size = observation_size + goal_size + action_size
         ends = torch.empty(n, 2, size)
         desired_goal, reward = torch.empty(n, goal_size), torch.empty(n)
-        terminated = torch.empty(n, dtype=torch.bool)
+        terminated, new_goal = torch.empty(n, dtype=torch.bool), torch.zeros(n, dtype=torch.bool)
         self._achieved = slice(observation_size, observation_size + goal_size)
-        self.whole = self._rows(ends.numpy(), desired_goal.numpy(), reward.numpy(), terminated.numpy())
+        self.whole = self._rows(
+            ends.numpy(), desired_goal.numpy(), reward.numpy(), terminated.numpy(), new_goal.numpy()
+        )
         self._tensors = {
             "observation": ends[:, 0, :observation_size],
             "next_observation": ends[:, 1, :observation_size],
@@ -94,21 +102,27 @@ class BatchMemory:
             "action": ends[:, 0, size - action_size :],
             "reward": reward,
             "terminated": terminated,
+            "new_goal": new_goal,
         }
 
     def part(self, rows: slice) -> BatchRows:
         """Some of the rows."""
         whole = self.whole
         return self._rows(
-            whole.ends[rows], whole.desired_goal[rows], whole.reward[rows], whole.terminated[rows]
+            whole.ends[rows],
+            whole.desired_goal[rows],
+            whole.reward[rows],
+            whole.terminated[rows],
+            whole.new_goal[rows],
         )
 
     def batch(self, n_relabelled: int, n_source: int = 0) -> Batch:
         """What was written, as a batch."""
         return Batch(**self._tensors, n_relabelled=n_relabelled, n_source=n_source)
 
-    def _rows(self, ends: Any, desired_goal: Any, reward: Any, terminated: Any) -> BatchRows:
-        return BatchRows(ends, ends[:, 1, self._achieved], desired_goal, reward, terminated)
+    def _rows(self, ends: Any, desired_goal: Any, reward: Any, terminated: Any, new_goal: Any) -> BatchRows:
+        achieved_goal, next_achieved_goal = ends[:, 0, self._achieved], ends[:, 1, self._achieved]
+        return BatchRows(ends, achieved_goal, next_achieved_goal, desired_goal, reward, terminated, new_goal)
 
 
 class Sizes(Protocol):

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regoal.buffers.batch import Batch, BatchRows, ReusedMemory
+from regoal.buffers.discovery import draw_for_discovery, score_leaving
 from regoal.buffers.episode import Episode
 from regoal.buffers.numbering import Ints
 from regoal.buffers.scores import GoalScorer, reached, require_scores, require_shapes
@@ -22,7 +23,7 @@ REDRAWS = 5  # of a goal that teaches nothing; late in an episode there may be n
 NO_ROWS: Ints = np.empty(0, np.int64)
 
 
-def buffer_bytes(goal_spec: GoalScorer, capacity: int, *, informative: bool = False) -> int:
+def buffer_bytes(goal_spec: GoalScorer, capacity: int, *, marks: bool = False) -> int:
     """Memory that a full buffer takes [bytes]."""
     return bytes_needed(
         capacity,
@@ -30,7 +31,7 @@ def buffer_bytes(goal_spec: GoalScorer, capacity: int, *, informative: bool = Fa
         goal_spec.observation_size,
         goal_spec.goal_size,
         goal_spec.action_size,
-        marks=informative,
+        marks=marks,
     )
 
 
@@ -53,9 +54,13 @@ class HindsightBuffer:
         informative_share: share of a batch that is drawn from episodes in which anything was achieved that
             was not at their start, and given goals not yet achieved at t. On object tasks nine of ten
             early episodes leave the object where it is: every goal in them is achieved from the start.
+        marks: mark episodes in which anything was achieved that was not at their start, although no
+            informative share is drawn from them: `discovering` and `share_that_left` need them.
+        tells_new_goals: fill `Batch.new_goal`.
 
     Attributes:
         informative_share: may be lowered as learning goes on.
+        discovering: whether batches are for learning to change what is achieved: see `discovery`.
     """
 
     def __init__(
@@ -68,6 +73,8 @@ class HindsightBuffer:
         seed: int | np.random.SeedSequence | np.random.Generator = 0,
         disk: Path | None = None,
         informative_share: float = 0.0,
+        marks: bool = False,
+        tells_new_goals: bool = False,
     ) -> None:
         if not 0 <= informative_share <= 1:
             raise BadInput("informative_share", "0 to 1", f"{informative_share:g}", "0.7 helps with objects.")
@@ -88,9 +95,11 @@ class HindsightBuffer:
             goal_spec.goal_size,
             goal_spec.action_size,
             disk,
-            marks=informative_share > 0,
+            marks=marks or informative_share > 0,
         )
         self.informative_share = informative_share
+        self.discovering = False
+        self._tells_new_goals = tells_new_goals
         self._memory = ReusedMemory(goal_spec)
 
     def __len__(self) -> int:
@@ -143,6 +152,7 @@ class HindsightBuffer:
             "generator": self._rng.bit_generator.state,
             "n_episodes": storage.n_episodes,
             "oldest_row": storage.oldest_row,
+            "discovering": self.discovering,
         }
 
     def restore(self, state: Mapping[str, Any], episodes: Iterable[Episode]) -> None:
@@ -174,6 +184,7 @@ class HindsightBuffer:
         """
         try:
             self._rng.bit_generator.state = state["generator"]
+            self.discovering = bool(state["discovering"])
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise BadInput(
                 "buffer state", "a PCG64 generator's", f"{type(error).__name__}: {error}"
@@ -207,10 +218,10 @@ class HindsightBuffer:
         """Write as many transitions as there are rows; returns which, the relabelled ones first."""
         storage, n = self._storage, len(rows)
         rng = self._rng if rng is None else rng
+        if self.discovering:
+            return self._fill_for_discovery(rows, rng)
         at, informative = self._draw(n, rng)
-        row = at.first_row + at.t
-        # "clip" is numpy's only mode that writes into `out` without a copy; all rows are in range.
-        storage.rows.take(row[:, None] + BOTH_ENDS, axis=0, out=rows.ends, mode="clip")
+        self._write_ends(at, rows)
         # Rounded at random, so that the share is k / (k + 1) for every batch size.
         n_relabelled = int(n * self._share + rng.random()) if self.relabels else 0
         real, desired_goal = at.episode[n_relabelled:], rows.desired_goal[n_relabelled:]
@@ -225,7 +236,32 @@ class HindsightBuffer:
             rows.desired_goal[:n_relabelled] = storage.goals(goal_rows)
         rows.reward[:] = self.goal_spec.reward(rows.next_achieved_goal, rows.desired_goal)
         rows.terminated[:] = self.goal_spec.terminated(rows.next_achieved_goal, rows.desired_goal)
+        rows.new_goal[:] = False
+        if self._tells_new_goals and n_relabelled:
+            achieved, desired = rows.achieved_goal[:n_relabelled], rows.desired_goal[:n_relabelled]
+            rows.new_goal[:n_relabelled] = ~reached(self.goal_spec, achieved, desired)
         return Drawn(at, goal_rows)
+
+    def share_that_left(self, last: int) -> float:
+        """Share of the last so many episodes in which anything was achieved that was not at their start.
+
+        0 where fewer are held. The buffer must have been built with `marks`, or with an informative share.
+        """
+        return self._storage.marked_share(last)
+
+    def _fill_for_discovery(self, rows: BatchRows, rng: np.random.Generator) -> Drawn:
+        """As `fill`, with the goals as they were desired and rewards for leaving what is achieved."""
+        at = draw_for_discovery(self._storage, len(rows), rng)
+        self._write_ends(at, rows)
+        self._storage.desired_goal.take(at.episode, axis=0, out=rows.desired_goal, mode="clip")
+        score_leaving(self.goal_spec, at, rows, rng)
+        rows.new_goal[:] = False
+        return Drawn(at, NO_ROWS)
+
+    def _write_ends(self, at: Transitions, rows: BatchRows) -> None:
+        # "clip" is numpy's only mode that writes into `out` without a copy; all rows are in range.
+        row = (at.first_row + at.t)[:, None] + BOTH_ENDS
+        self._storage.rows.take(row, axis=0, out=rows.ends, mode="clip")
 
     def _draw(self, n: int, rng: np.random.Generator) -> tuple[Transitions, NDArray[np.bool_] | None]:
         """n transitions, and which of them are to teach something (n,); None where none is."""

@@ -153,6 +153,12 @@ class EpisodeStorage:
         """Slots of the live episodes, oldest first."""
         return (number % len(self.length) for number in range(self._oldest, self._end))
 
+    def marked_share(self, last: int) -> float:
+        """Share of marked ones among the last so many episodes; 0 where fewer are held."""
+        if self.n_episodes < last:
+            return 0.0
+        return float(self.is_marked[np.arange(self._end - last, self._end) % len(self.length)].mean())
+
     def add(self, episode: Episode, *, mark: bool = False) -> None:
         """Store a copy of the episode, dropping the oldest ones where room is needed.
 

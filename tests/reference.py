@@ -27,6 +27,7 @@ class FakeScorer:
     action_size: int = 1
     max_episode_steps: int = 10
     can_terminate: bool = False
+    reward_range: tuple[float, float] = (-1.0, 0.0)
     threshold: float = 0.5
 
     def reward(self, achieved_goal: Any, desired_goal: Any) -> Any:
@@ -201,6 +202,7 @@ class ReferenceBuffer:
                     "action": kept.episode.action[t],
                     "reward": self.scorer.reward(reached[None], desired[None])[0],
                     "terminated": self.scorer.terminated(reached[None], desired[None])[0],
+                    "new_goal": False,  # nobody asked
                 }
             )
         return batch

@@ -10,6 +10,7 @@ import pytest
 from regoal.agent import checkpoints
 from regoal.agent.checkpoints import KEEP, newest_checkpoint, save_checkpoint
 from regoal.agent.policy import Exploration, Policy
+from regoal.agent.saved_policy import arrays_of, policy_of, settings_of
 from regoal.errors import BadInput, TrainingFault
 
 
@@ -21,7 +22,7 @@ def policy(value: float = 1.0) -> Policy:
         std=np.ones(5, np.float32),
         clip=5.0,
         head="deterministic",
-        exploration=Exploration(0.2, 0.3),
+        exploration=Exploration(0.2, 0.3, 4),
         observation_size=3,
         action_low=-np.ones(2, np.float32),
         action_high=np.ones(2, np.float32),
@@ -41,6 +42,22 @@ def test_what_is_saved_is_what_loads(tmp_path: Path) -> None:
     loaded = Policy.load(tmp_path)
     for name in Policy.__dataclass_fields__:
         np.testing.assert_equal(getattr(loaded, name), getattr(policy(1.0), name))
+
+
+def test_a_policy_saved_before_random_actions_were_held_holds_none() -> None:
+    settings = settings_of(policy())
+    del settings["exploration"]["random_hold"]
+    assert policy_of(arrays_of(policy()), settings, "actor").exploration == Exploration(0.2, 0.3, 1)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"random_hold": 0}, {"random_hold": 2.5}, {"random_hold": 10**400}, {"random_share": 1.5}]
+)
+def test_a_saved_policy_that_cannot_explore_is_refused(wrong: dict[str, float]) -> None:
+    settings = settings_of(policy())
+    settings["exploration"] |= wrong
+    with pytest.raises(BadInput, match=rf"actor: expected a policy that can act.*{min(wrong)}"):
+        policy_of(arrays_of(policy()), settings, "actor")
 
 
 def test_generations_count_up_and_the_newest_few_are_kept(tmp_path: Path) -> None:

@@ -83,6 +83,7 @@ def test_shapes_and_dtypes() -> None:
         "action": ((32, 1), torch.float32),
         "reward": ((32,), torch.float32),
         "terminated": ((32,), torch.bool),
+        "new_goal": ((32,), torch.bool),
     }
     assert {name: (tuple(v.shape), v.dtype) for name, v in tensors(batch).items()} == expected
 

@@ -34,7 +34,10 @@ from regoal.agent.agents import agent_config, agent_name
 from regoal.agent.checkpoints import newest_checkpoint
 from regoal.agent.config import UnreadAgent
 from regoal.agent.interrupts import Stopped
+from regoal.agent.learner import make_learner
 from regoal.agent.modes import MODES
+from regoal.agent.normaliser import Normaliser
+from regoal.agent.policy import Exploration
 from regoal.agent.run_folder import read_config
 from regoal.agent.settings import from_toml, read_agent, set_field, to_toml
 from regoal.agent.trust import require_trusted
@@ -112,6 +115,13 @@ def test_its_settings_are_settings_like_any_others(small: Any, capsys: pytest.Ca
         validated(set_field(plain, "agent.gamma", "1"))
     assert main(["settings", "--agent", "td3:TD3"]) == 0
     assert "agent.target_noise_clip=0.5" in capsys.readouterr().out.splitlines()
+
+
+def test_it_explores_as_its_settings_say(small: Any) -> None:
+    config = dataclasses.replace(small, noise_std=0.1, random_share=0.5, random_hold=4)
+    spec = GoalSpec.of(POINT)
+    policy = make_learner(config, spec, Normaliser(spec.observation_size, spec.goal_size), 0).policy()
+    assert policy.exploration == Exploration(0.1, 0.5, 4)
 
 
 def test_a_file_that_names_it_imports_nothing_until_it_is_trusted(

@@ -35,8 +35,8 @@ def _workers_find_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(TESTS)
 
 
-def policy_for(spec: GoalSpec) -> Policy:
-    return make_learner(SMALL, spec, Normaliser(spec.observation_size, spec.goal_size), 0).policy()
+def policy_for(spec: GoalSpec, agent: DDPGConfig = SMALL) -> Policy:
+    return make_learner(agent, spec, Normaliser(spec.observation_size, spec.goal_size), 0).policy()
 
 
 @pytest.fixture(scope="module")
@@ -76,10 +76,11 @@ def test_worlds_drawn_per_episode_do_not_depend_on_who_plays(tmp_path: Path) -> 
     assert_same_run(tmp_path / "0", tmp_path / "2")
 
 
-def test_episodes_come_in_order_and_evaluations_alike(spec: GoalSpec) -> None:
-    policy = policy_for(spec)
+@pytest.mark.parametrize(("random_hold", "count"), [(1, 3), (4, 2)])
+def test_episodes_come_in_order_and_evaluations_alike(spec: GoalSpec, random_hold: int, count: int) -> None:
+    policy = policy_for(spec, dataclasses.replace(SMALL, random_hold=random_hold))
     found = []
-    for workers in (0, 3):
+    for workers in (0, count):
         with Rollouts(spec, 5, policy, block_episodes=7, workers=workers, helps=False) as rollouts:
             rollouts.evaluate(policy, 5)
             rollouts.collect(policy, range(20, 27))

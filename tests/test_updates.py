@@ -33,6 +33,7 @@ def batch(n: int = 4, terminated: bool = False, reward: float = -1.0, seed: int 
         action=normal(2).tanh(),
         reward=torch.full((n,), reward),
         terminated=torch.full((n,), terminated),
+        new_goal=torch.zeros(n, dtype=torch.bool),
         n_relabelled=0,
     )
 

@@ -1,0 +1,197 @@
+"""Learning to change what is achieved, before any goal: rewards by hand, when it ends, and that it works."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from regoal import train
+from regoal.agent.checkpoints import newest_checkpoint
+from regoal.agent.config import DDPGConfig, FinetuneConfig, TrainConfig
+from regoal.agent.experience import DISCOVERY_EPISODES, Experience
+from regoal.agent.finetuning import resolve
+from regoal.agent.inspection import inspect
+from regoal.agent.replay_files import read_segments
+from regoal.agent.validation import validated
+from regoal.buffers import Episode, HindsightBuffer
+from regoal.envs.goal_spec import GoalSpec
+from regoal.errors import BadInput
+
+from .reference import FakeScorer, origin, tagged_episode
+from .test_informative import still_episode
+from .test_resume import SMALL, config
+
+LENGTH = 4
+
+
+def moved_late(number: int) -> Any:
+    """States 0 to 2 have achieved (number, 0), states 3 and 4 (number, 1)."""
+    episode = tagged_episode(number, LENGTH)
+    achieved = np.array(episode.achieved_goal)
+    achieved[:, 1] = [0, 0, 0, 1, 1]
+    return dataclasses.replace(episode, achieved_goal=achieved)
+
+
+def buffer_of(*episodes: Any, seed: int = 0) -> HindsightBuffer:
+    buffer = HindsightBuffer(FakeScorer(max_episode_steps=LENGTH), 1_000, seed=seed, marks=True)
+    for episode in episodes:
+        buffer.add_episode(episode)
+    buffer.discovering = True
+    return buffer
+
+
+def test_a_transition_is_rewarded_where_an_earlier_achieved_goal_no_longer_counts() -> None:
+    buffer = buffer_of(moved_late(0))
+    batch = buffer.sample(40_000)
+    t, left = origin(batch).t, batch.reward.numpy() == 0
+    assert set(batch.reward.tolist()) == {-1.0, 0.0}
+    assert np.array_equal(batch.terminated.numpy(), left)
+    assert not left[t < 2].any()  # state 2 has achieved what was there before
+    assert left[t == 2].all()
+    # From state 3 on it stays: left is what states 0, 1, 2 of the four up to t have achieved.
+    assert left[t == 3].mean() == pytest.approx(3 / 4, abs=0.02)
+
+
+def test_goals_stay_as_they_were_desired() -> None:
+    batch = buffer_of(*(tagged_episode(number, LENGTH) for number in range(5))).sample(200)
+    assert batch.n_relabelled == 0
+    assert not batch.new_goal.any()
+    assert np.array_equal(origin(batch).goal_number, origin(batch).number)
+    assert np.array_equal(origin(batch).goal_t, np.full(200, -9))
+
+
+def test_half_of_a_batch_comes_from_episodes_that_changed_anything() -> None:
+    buffer = buffer_of(*(still_episode(number, LENGTH) for number in range(9)), moved_late(9))
+    numbers = origin(buffer.sample(20_000)).number
+    assert (numbers == 9).mean() == pytest.approx(0.5 + 0.5 / 10, abs=0.02)
+    still = buffer_of(*(still_episode(number, LENGTH) for number in range(3)))
+    assert (still.sample(100).reward == -1).all()
+
+
+def test_the_share_counts_the_last_episodes_alone() -> None:
+    buffer = buffer_of(*(still_episode(number, LENGTH) for number in range(6)), moved_late(6), moved_late(7))
+    assert [buffer.share_that_left(last) for last in (2, 4, 8, 9)] == [1.0, 0.5, 0.25, 0.0]
+
+
+def test_it_goes_on_where_it_was() -> None:
+    buffer, other = (buffer_of(seed=seed) for seed in (0, 1))
+    other.discovering = False
+    other.restore(json.loads(json.dumps(buffer.state())), [])
+    assert other.discovering
+
+
+def episode_of(spec: GoalSpec, *, still: bool) -> Episode:
+    """An episode of PointReach that crosses the table, or stays where it begins."""
+    achieved = np.linspace([-0.5, 0.0], [-0.5, 0.0] if still else [0.5, 0.0], 51)
+    desired = np.array([0.9, 0.9])
+    return Episode(
+        observation=np.concatenate([achieved, np.zeros((51, 2))], axis=1),
+        achieved_goal=achieved,
+        desired_goal=desired,
+        action=np.zeros((50, 2), np.float32),
+        reward=spec.reward(achieved[1:], np.broadcast_to(desired, (50, 2))),
+        terminated=False,
+        success=np.zeros(50, np.bool_),
+        index=0,
+        env="regoal/PointReach-v0",
+    )
+
+
+def experience_of(tmp_path: Path, **changes: Any) -> Experience:
+    settings = {"env": "regoal/PointReach-v0", "out": str(tmp_path / "run"), "discovery": 0.8} | changes
+    return Experience(TrainConfig(**settings), GoalSpec.of("regoal/PointReach-v0"))
+
+
+def test_it_ends_when_enough_episodes_change_what_is_achieved(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    experience = experience_of(tmp_path)
+    spec = GoalSpec.of("regoal/PointReach-v0")
+    for number in range(DISCOVERY_EPISODES):
+        assert experience.own.discovering
+        experience.add(episode_of(spec, still=number % 5 == 0))
+    assert not experience.own.discovering
+    assert "goals are learned from now on: 80% of episodes" in capsys.readouterr().err
+    experience.add(episode_of(spec, still=True))
+    assert not experience.own.discovering
+    assert experience.sample(64, 1_000).n_relabelled > 0
+
+
+def test_it_ends_after_its_steps(tmp_path: Path) -> None:
+    experience = experience_of(tmp_path, discovery_steps=500)
+    spec = GoalSpec.of("regoal/PointReach-v0")
+    for _ in range(DISCOVERY_EPISODES):
+        experience.add(episode_of(spec, still=True))
+    assert experience.sample(64, 499).n_relabelled == 0
+    assert experience.sample(64, 500).n_relabelled > 0
+
+
+def test_nothing_of_it_without_asking(tmp_path: Path) -> None:
+    assert not experience_of(tmp_path, discovery=0.0).own.discovering
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"discovery": 1.5}, "discovery"),
+        ({"discovery": float("nan")}, "discovery"),
+        ({"discovery": 0.9, "discovery_steps": 0}, "discovery_steps"),
+    ],
+)
+def test_bad_settings_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        validated(TrainConfig(env="FetchPush-v4", out="run", **changes))
+
+
+def test_it_needs_an_env_with_two_rewards(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"discovery: expected 0 where .* two rewards"):
+        train(TrainConfig(env="FetchReachDense-v4", out=str(tmp_path / "run"), discovery=0.9))
+    assert not (tmp_path / "run").exists()
+
+
+def test_only_fresh_networks_discover(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    train(config(source, agent=SMALL, discovery=0.9, imitation=1.0))
+    settled = {
+        mode: resolve(source, FinetuneConfig(out=str(tmp_path / mode), mode=mode))
+        for mode in ("warm_start", "naive", "scratch")
+    }
+    assert {mode: (one.discovery, one.imitation) for mode, one in settled.items()} == {
+        "warm_start": (0.0, 0.0),
+        "naive": (0.0, 0.0),
+        "scratch": (0.9, 1.0),
+    }
+    without = FinetuneConfig(out="out", mode="scratch", relabel="none")
+    assert resolve(source, without).imitation == 0
+
+
+def test_inspect_shows_what_is_learned(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(config(run, agent=SMALL, discovery=1.0, discovery_steps=10_000))
+    found = inspect(run)
+    assert found.discovering == found.to_json()["discovering"]
+    assert found.discovering
+    assert found.summary()["relabelled"] == 0
+
+
+@pytest.mark.slow
+def test_it_finds_the_object_where_chance_does_not(tmp_path: Path) -> None:
+    agent = DDPGConfig(gamma=0.95, tau=0.005, updates_per_step=1.0, random_hold=4)
+
+    def moved(discovery: float) -> float:
+        """Share of the last episodes of FetchPush in which the object was moved from its start."""
+        run = tmp_path / f"run-{discovery:g}"
+        train(
+            TrainConfig(
+                env="FetchPush-v4", out=str(run), agent=agent, steps=20_000, discovery=discovery,
+                informative_share=0.7, discovery_steps=1_000_000, eval_interval=20_000, keep_replay=True,
+            )
+        )  # fmt: skip
+        achieved = [one.achieved_goal for one in read_segments(run, newest_checkpoint(run).segments)][-50:]
+        return float(np.mean([np.linalg.norm(one - one[0], axis=1).max() > 0.05 for one in achieved]))
+
+    assert moved(1.0) >= 0.8
+    assert moved(0.0) <= 0.4

@@ -1,0 +1,147 @@
+"""Hindsight imitation: which rows pull, to what, how strongly, and what for."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from regoal import DDPGConfig, SACConfig, TrainConfig
+from regoal.agent import updating
+from regoal.agent.anchor import Pull
+from regoal.agent.imitation import imitation, require_critic
+from regoal.agent.learner import make_learner
+from regoal.agent.normaliser import Normaliser
+from regoal.agent.training import train
+from regoal.agent.validation import validated
+from regoal.buffers import HindsightBuffer
+from regoal.buffers.scores import reached
+from regoal.errors import BadInput
+
+from .fake_spec import point_spec
+from .reference import FakeScorer, tagged_episode
+from .test_resume import SMALL, SMALL_SAC, config
+from .test_updates import batch as batch_of
+
+
+@pytest.mark.parametrize("agent", [SMALL, SMALL_SAC], ids=["ddpg", "sac"])
+def test_it_pulls_to_actions_that_critics_value_more_where_a_new_goal_was_reached(
+    agent: DDPGConfig | SACConfig,
+) -> None:
+    learner = make_learner(dataclasses.replace(agent, n_critics=2), point_spec(), Normaliser(4, 2), 0)
+    with torch.no_grad():  # two critics of one hidden layer: 1 + a and 3 - a of the first action, to 2
+        critic = learner.modules()["target_critic"]
+        critic.flat.zero_()
+        (first, bias), (last, offset) = critic.layers()
+        first[:, 6, 0], bias[:, 0, 0] = 1.0, 2.0  # 2 + a, which is never cut off by the ReLU
+        last[0, 0, 0], offset[0, 0, 0] = 1.0, -1.0
+        last[1, 0, 0], offset[1, 0, 0] = 1.0, 5.0  # the greater one, which must not count
+        learner.actor.flat.zero_()  # the actor's own action is 0
+    batch = dataclasses.replace(
+        batch_of(n=4),
+        action=torch.tensor([[0.5, 0.1], [-0.5, 0.2], [0.5, 0.3], [0.0, 0.9]]),
+        new_goal=torch.tensor([True, True, False, True]),
+    )
+    pull = imitation(learner, batch, 3.0)
+    assert pull.rows is not None
+    assert pull.rows.tolist() == [True, False, False, False]
+    assert torch.equal(pull.action, batch.action)
+    assert pull.weight == 3.0
+
+
+def test_the_least_critic_decides() -> None:
+    learner = make_learner(dataclasses.replace(SMALL, n_critics=2), point_spec(), Normaliser(4, 2), 0)
+    with torch.no_grad():
+        critic = learner.modules()["target_critic"]
+        critic.flat.zero_()
+        (first, bias), (last, offset) = critic.layers()
+        first[:, 6, 0], bias[:, 0, 0] = 1.0, 2.0
+        last[0, 0, 0], last[1, 0, 0] = 1.0, -1.0  # the second one prefers smaller actions
+        offset[0, 0, 0] = 10.0  # and is the least
+        learner.actor.flat.zero_()
+    batch = dataclasses.replace(
+        batch_of(n=2), action=torch.tensor([[0.5, 0.0], [-0.5, 0.0]]), new_goal=torch.tensor([True, True])
+    )
+    pull = imitation(learner, batch, 1.0)
+    assert pull.rows is not None
+    assert pull.rows.tolist() == [False, True]
+
+
+def test_only_its_rows_count_and_all_divide() -> None:
+    pull = Pull(torch.zeros(4, 2), 2.0, torch.tensor([True, False, False, True]))
+    action = torch.tensor([[1.0, 0.0], [5.0, 5.0], [7.0, 7.0], [0.0, 2.0]], requires_grad=True)
+    loss = pull.loss(action)
+    assert float(loss.detach()) == 2.0 * (1 + 4) / 4
+    (gradient,) = torch.autograd.grad(loss, action)
+    np.testing.assert_allclose(gradient, [[1.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 2.0]])
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=20), st.floats(0.1, 3.0), st.integers(0, 2**32 - 1))
+def test_a_goal_is_new_where_hindsight_gave_it_and_it_was_not_achieved(
+    lengths: list[int], threshold: float, seed: int
+) -> None:
+    scorer = FakeScorer(max_episode_steps=9, threshold=threshold)
+    told, not_told = (
+        HindsightBuffer(scorer, 1_000, strategy="episode", seed=seed, tells_new_goals=tells)
+        for tells in (True, False)
+    )
+    for number, length in enumerate(lengths):
+        for buffer in (told, not_told):
+            buffer.add_episode(tagged_episode(number, length, scorer))
+    batch, trace = told.sample_traced(64)
+    new = ~reached(scorer, trace.achieved_goal, batch.desired_goal.numpy())
+    assert np.array_equal(batch.new_goal.numpy(), new & trace.relabelled)
+    other = not_told.sample(64)
+    assert not other.new_goal.any()
+    assert torch.equal(other.desired_goal, batch.desired_goal)  # to be told costs no draw
+
+
+def test_the_weight_fades_and_an_actor_that_does_not_learn_is_not_pulled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights: list[float] = []
+
+    def noted(learner: Any, batch: Any, weight: float) -> Pull:
+        weights.append(weight)
+        return imitation(learner, batch, weight)
+
+    monkeypatch.setattr(updating, "imitation", noted)
+    train(config(tmp_path / "run", imitation=2.0, imitation_steps=400, learning_starts=100, workers=0))
+    seen = list(dict.fromkeys(weights))
+    assert seen[0] == pytest.approx(2.0 * (1 - 200 / 400))  # of the first block after 100 steps
+    assert seen == sorted(seen, reverse=True)
+    assert min(seen) > 0  # at 0 nothing is asked for any more
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"imitation": -1.0}, "imitation: expected 0 or more"),
+        ({"imitation": float("inf")}, "imitation: expected 0 or more"),
+        ({"imitation": 1.0, "imitation_steps": -1}, "imitation_steps"),
+        ({"imitation": 1.0, "relabel": "none"}, "It follows actions to where hindsight says"),
+        ({"imitation": 1.0, "n_sampled_goal": 0}, "It follows actions to where hindsight says"),
+    ],
+)
+def test_bad_settings_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        validated(TrainConfig(env="FetchPush-v4", out="run", **changes))
+
+
+def test_one_pull_at_a_time() -> None:
+    settings: dict[str, Any] = {"source": "source", "mode": "anchor", "anchor": 1.0, "anchor_steps": 100}
+    with pytest.raises(BadInput, match="an actor is pulled one way at a time"):
+        validated(TrainConfig(env="FetchPush-v4", out="run", imitation=1.0, **settings))
+
+
+def test_an_agent_without_critics_to_ask_is_refused() -> None:
+    learner = make_learner(SMALL, point_spec(), Normaliser(4, 2), 0)
+    require_critic(learner, "ddpg")
+    modules = {name: one for name, one in learner.modules().items() if name != "target_critic"}
+    learner.modules = lambda: modules  # type: ignore[method-assign]
+    with pytest.raises(BadInput, match="an agent with a module 'target_critic', not mine's"):
+        require_critic(learner, "mine")

@@ -8,7 +8,7 @@ PEERS_READY := .venv-peers/.ready
 # One thread each: runs use the cores by running side by side.
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo results bench torture test test-slow test-peer test-browser test-ray lint type wheel clean
+.PHONY: demo results bench bench-learning torture test test-slow test-peer test-browser test-ray lint type wheel clean
 
 demo: $(READY)
 	@$(BIN)/python -m regoal.benchmarks.demo --out runs/demo $(DEMO)
@@ -24,6 +24,10 @@ bench: $(PEERS_READY)
 	@$(PEERS)/python -m regoal.benchmarks.speed --results benchmarks/results $(BENCH)
 	@$(PEERS)/python -m regoal.benchmarks.scale --results benchmarks/results
 	@$(PEERS)/python -m regoal.benchmarks.batches --results benchmarks/results
+
+# How well every preset learns its envs (hours; goes on where it was).
+bench-learning: $(READY)
+	@$(BIN)/python -m regoal.benchmarks.learning --results benchmarks/results $(LEARNING)
 
 # Kills, damaged and crafted files, broken envs, half an hour of faults (about two hours in all).
 torture: $(READY)

@@ -4,6 +4,7 @@ import dataclasses
 import os
 
 from regoal.agent.config import FinetuneConfig, TrainConfig
+from regoal.agent.idle import without_idle
 from regoal.agent.loop import RunResult
 from regoal.agent.modes import parse_mode, start_settings
 from regoal.agent.run_folder import read_config
@@ -37,8 +38,6 @@ def resolve(run: str | os.PathLike[str], config: FinetuneConfig) -> TrainConfig:
     starts = start_settings(config.mode, steps)
     if config.warmup_steps is not None:
         starts["learning_starts"] = config.warmup_steps
-    afresh = mode == "scratch" or bool(starts["fresh_networks"])  # others know what to do with objects
-    relabels = config.relabel != "none" and config.n_sampled_goal > 0
     if config.critic_warmup_steps is not None:
         starts["critic_warmup_steps"] = config.critic_warmup_steps
     starts["critic_reset"] = config.critic_reset
@@ -48,10 +47,6 @@ def resolve(run: str | os.PathLike[str], config: FinetuneConfig) -> TrainConfig:
         shift=config.shift,
         relabel=config.relabel,
         n_sampled_goal=config.n_sampled_goal,
-        # It says what hindsight chooses, and goes with it.
-        informative_share=source.informative_share if relabels else 0.0,
-        imitation=source.imitation if relabels and afresh else 0.0,
-        discovery=source.discovery if afresh else 0.0,
         steps=steps,
         seed=config.seed,
         eval_interval=config.eval_interval,
@@ -66,6 +61,7 @@ def resolve(run: str | os.PathLike[str], config: FinetuneConfig) -> TrainConfig:
         normaliser=config.normaliser,
         **starts,
     )
+    resolved = without_idle(resolved)
     for name, text in config.overrides.items():
         resolved = set_field(resolved, name, str(text))
     return resolved

@@ -7,7 +7,7 @@ of delay and lets collection and updates run side by side, with the same numbers
 import contextlib
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,8 +104,12 @@ class Training:
             self.anchor = Anchor(self.learner.actor, self.normaliser, self.spec.action_size, self.device)
         self.acting = self.learner.policy()
 
-    def run(self, stop: StopRequest) -> RunResult:
+    def run(self, stop: StopRequest, notes: Mapping[str, str] | None = None) -> RunResult:
         """Make the run folder, and collect, learn and evaluate until the steps are spent.
+
+        Args:
+            stop: asks it to stop.
+            notes: for run.toml.
 
         Raises:
             Stopped: a stop was asked for.
@@ -113,7 +117,7 @@ class Training:
         with self._rollouts() as rollouts:
             make_run_folder(self.config)
             with RunLock(self.path):
-                write_settings(self.config)
+                write_settings(self.config, notes)
                 return self._go_on(rollouts, stop, save_first=True)
 
     def resume(self, stop: StopRequest) -> RunResult:

@@ -66,8 +66,12 @@ def make_run_folder(config: TrainConfig) -> None:
         raise BadInput("out", "a folder that can be made", f"{path} ({error})") from error
 
 
-def write_settings(config: TrainConfig) -> None:
+def write_settings(config: TrainConfig, notes: Mapping[str, str] | None = None) -> None:
     """Write config.toml and run.toml of a new run, whose lock is held.
+
+    Args:
+        config: what its numbers depend on.
+        notes: what else there is to know of where it comes from, for run.toml alone.
 
     Raises:
         BadInput: another process was quicker.
@@ -76,7 +80,8 @@ def write_settings(config: TrainConfig) -> None:
     path = Path(config.out)
     if (path / "config.toml").exists():
         raise BadInput("out", "a folder that does not exist yet", str(path), "Runs are never overwritten.")
-    run = {"command": shlex.join(sys.argv), "python": sys.version.split()[0], "versions": versions()}
+    run: dict[str, Any] = {"command": shlex.join(sys.argv), **(notes or {})}
+    run |= {"python": sys.version.split()[0], "versions": versions()}
     with writing(path):
         (path / "config.toml").write_text(_toml(config))
         (path / "run.toml").write_text(tomli_w.dumps(run))

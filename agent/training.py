@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -28,8 +28,12 @@ from regoal.envs.goal_spec import GoalSpec
 from regoal.envs.recipe import EnvRecipe
 
 
-def train(config: TrainConfig) -> RunResult:
+def train(config: TrainConfig, *, notes: Mapping[str, str] | None = None) -> RunResult:
     """Train an agent, from scratch or from the weights of `config.source`.
+
+    Args:
+        config: all that its numbers depend on.
+        notes: written into run.toml beside the command, such as the name of the preset that was taken.
 
     Raises:
         BadInput: a setting or the env cannot work; nothing was written.
@@ -45,7 +49,7 @@ def train(config: TrainConfig) -> RunResult:
     with _checked(config, recipe) as spec:
         training = begin(config, spec)
         with StopRequest() as stop:
-            return training.run(stop)
+            return training.run(stop, notes)
 
 
 def begin(config: TrainConfig, spec: GoalSpec) -> Training:

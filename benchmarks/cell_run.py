@@ -95,7 +95,7 @@ def _run(job: Job) -> None:
         _require_source(cell.source)
     checkpoint = _checkpoint_to_go_on_from(cell, job.lock_seconds)
     if checkpoint is None:
-        train(cell.config)
+        train(cell.config, notes={"preset": cell.preset} if cell.preset else None)
     elif not checkpoint.state["progress"]["finished"]:
         resume(cell.path)
     stage = cell.path / f".{DONE}-{os.getpid()}"

@@ -16,8 +16,9 @@ import tomli_w
 
 from regoal.agent.agents import agent_config, agent_name
 from regoal.agent.config import TrainConfig
+from regoal.agent.idle import without_idle
 from regoal.agent.modes import MODES, parse_mode, start_settings
-from regoal.agent.settings import describe, set_field, to_toml, typed
+from regoal.agent.settings import to_toml, typed
 from regoal.agent.source import SHAPING
 from regoal.agent.trust import require_trusted, trusted_agent
 from regoal.agent.validation import validated
@@ -33,9 +34,11 @@ from regoal.benchmarks.grid import (
     shift_of,
     tasks_of,
 )
+from regoal.benchmarks.presets import Preset, chosen
+from regoal.benchmarks.settings_table import set_all
 from regoal.benchmarks.suite_tables import BUDGET
 from regoal.buffers.strategies import strategy_named
-from regoal.errors import BadInput, did_you_mean
+from regoal.errors import BadInput
 
 SHAPES = tuple(f"agent.{name}" for name in SHAPING)
 LONGEST_NAME = 100  # of a folder: file systems take 255 bytes
@@ -50,12 +53,14 @@ class Cell:
         config: its settings, validated.
         source: the cell it starts from, if it does not start from scratch.
         columns: what is the same in all its rows of results.csv; empty for a source.
+        preset: name of the one under its settings, if there is one.
     """
 
     name: str
     config: TrainConfig
     source: "Cell | None" = None
     columns: Mapping[str, Any] = field(default_factory=dict)
+    preset: str = ""
 
     @property
     def path(self) -> Path:
@@ -112,7 +117,8 @@ def cells_of(suite: Suite, out: Path) -> list[Cell]:
 def _cell(suite: Suite, task: Task, arm: Arm, seed: int, source: Cell | None, out: Path) -> Cell:
     name = f"{folder_name(task.name)}/{folder_name(arm.name)}/seed-{seed}"
     place = f"{suite.file} arm {arm.name} in {task.name}:"
-    config = _arm_config(suite, task, arm, place)
+    preset = _preset(suite, task.env, arm, place)
+    config = _arm_config(suite, task, arm, preset, place)
     config = dataclasses.replace(
         config, seed=seed, out=str(out / "cells" / name), source=str(source.path) if source else ""
     )
@@ -131,11 +137,11 @@ def _cell(suite: Suite, task: Task, arm: Arm, seed: int, source: Cell | None, ou
         "seed": seed,
         "zero_shot": int(config.mode == "zero_shot"),
     }
-    return Cell(name, config, source, columns)
+    return Cell(name, config, source, columns, preset.name if preset else "")
 
 
-def _arm_config(suite: Suite, task: Task, arm: Arm, place: str) -> TrainConfig:
-    """The settings of an arm; what stands last wins: those of all, its mode, its own."""
+def _arm_config(suite: Suite, task: Task, arm: Arm, preset: Preset | None, place: str) -> TrainConfig:
+    """The settings of an arm; what stands last wins: its preset, those of all, its mode, its own."""
     own: dict[str, Any] = {name: value for name, value in arm.values.items() if name in _others(suite)}
     for override in suite.overrides:
         if matches(override.when, {**task.values, **arm.values}):
@@ -153,13 +159,10 @@ def _arm_config(suite: Suite, task: Task, arm: Arm, place: str) -> TrainConfig:
         workers=0,  # cells use the cores by running side by side
         mode=mode,
     )
-    config = _set(config, suite.settings, place)
-    if arm.values["relabel"] == "none" or own.get("n_sampled_goal") == 0:
-        # They go with hindsight.
-        config = dataclasses.replace(config, informative_share=0.0, imitation=0.0)
+    config = _set_shared(config, suite, preset, place)
     steps = typed(int, own.get("steps", suite.steps), f"{place} steps")
     config = dataclasses.replace(config, **start_settings(arm.values["mode"], steps))
-    config = _set(config, own, place)
+    config = _set_own(config, own, place)
     if mode == "zero_shot":
         config = dataclasses.replace(config, steps=0, keep_replay=False)
     return config
@@ -173,6 +176,7 @@ def _source(suite: Suite, task: Task, arm: Arm, seed: int, out: Path) -> Cell:
     label = "-".join([arm.values["agent"], *(label_of(name, value) for name, value in shape.items())])
     name = f"source-{folder_name(task.env)}/{folder_name(label)}/seed-{seed}"
     place = f"{suite.file} [pretrain] in {task.env}:"
+    preset = _preset(suite, task.env, arm, place)
     own = dict(suite.pretrain)
     replay = any(MODES[_mode(one)].figure == "source_share" for one in arms_of(suite))
     steps = typed(int, own["steps"], f"{place} steps")
@@ -187,30 +191,36 @@ def _source(suite: Suite, task: Task, arm: Arm, seed: int, out: Path) -> Cell:
         keep_replay=replay,
         workers=0,
     )
-    config = _set(config, suite.settings, place)
+    config = _set_shared(config, suite, preset, place)
     for override in suite.overrides:  # of an agent or an env as a whole, and so of what it starts from
         if set(override.when) <= set(known) and matches(override.when, known):
-            config = _set(config, {k: v for k, v in override.set.items() if k not in BUDGET}, place)
-    config = _set(config, shape | own, place)
+            config = set_all(config, {k: v for k, v in override.set.items() if k not in BUDGET}, place)
+    config = _set_own(config, shape | own, place)
     if replay and not config.keep_replay:
         fix = "Leave it out: the modes replay_mix and rlpd learn from it."
         raise BadInput(f"{place} keep_replay", "a source that keeps its replay", "false", fix)
-    return Cell(name, _sound(config, place))
+    return Cell(name, _sound(config, place), preset=preset.name if preset else "")
 
 
-def _set(config: TrainConfig, settings: Values, place: str) -> TrainConfig:
-    names = {line.partition("=")[0] for line in describe(config).splitlines()}
-    for name, value in settings.items():
-        if name not in names:
-            fix = f"{did_you_mean(name, names)} What only others have goes with when = {{ agent = ... }}."
-            raise BadInput(
-                f"{place} {name}", f"a setting of {agent_name(config.agent)}", repr(name), fix.strip()
-            )
-        try:
-            config = set_field(config, name, str(value))
-        except BadInput as error:
-            raise placed(place, error) from error
-    return config
+def _preset(suite: Suite, env: str, arm: Arm, place: str) -> Preset | None:
+    """What an arm or its source has under the settings of all, if it has anything."""
+    try:
+        return chosen(suite.preset, env, arm.values["agent"])
+    except BadInput as error:
+        raise placed(place, error) from error
+
+
+def _set_shared(config: TrainConfig, suite: Suite, preset: Preset | None, place: str) -> TrainConfig:
+    """The preset, but for what a suite says in any case, and then the settings of all."""
+    if preset is not None:
+        known = {name: value for name, value in preset.settings.items() if name not in (*BUDGET, "relabel")}
+        config = set_all(config, known, place)
+    return set_all(config, suite.settings, place)
+
+
+def _set_own(config: TrainConfig, own: Values, place: str) -> TrainConfig:
+    """What is said of this run alone; of what it shares with others, what that leaves nothing to do is 0."""
+    return set_all(without_idle(set_all(config, own, place)), own, place)
 
 
 def _sound(config: TrainConfig, place: str) -> TrainConfig:

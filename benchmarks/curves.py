@@ -105,6 +105,32 @@ def draw_panels(path: Path, panels: Mapping[str, Mapping[str, Curve]], title: st
     _save(figure, path)
 
 
+def draw_medians(path: Path, panels: Mapping[str, Mapping[str, Curve]], title: str) -> None:
+    """Write a picture of learning: every run as a thin line, the median of them as a bold one.
+
+    Args:
+        path: the PNG or SVG to write.
+        panels: the arms of each env by its label, side by side.
+        title: what was done.
+    """
+    plt = _pyplot()
+    figure, grid = plt.subplots(
+        1, len(panels), figsize=(4.5 * len(panels), 3.4), sharey=True, squeeze=False, layout="constrained"
+    )
+    for axes, (label, curves) in zip(grid.flat, panels.items(), strict=True):
+        for colour, (arm, curve) in zip(COLOURS, curves.items(), strict=False):
+            axes.plot(curve.steps, curve.success.T, color=colour, alpha=0.4, linewidth=0.8)
+            median = np.median(curve.success, axis=0)
+            label_of_arm = f"{arm}, {len(curve.success)} seeds"
+            axes.plot(curve.steps, median, color=colour, linewidth=2.5, label=label_of_arm)
+        axes.set(title=label, xlabel="environment steps", ylim=(-0.03, 1.03))
+        axes.grid(alpha=0.25)
+        axes.legend(frameon=False, loc="lower right")
+    grid[0, 0].set_ylabel("success rate")
+    figure.suptitle(title)
+    _save(figure, path)
+
+
 def _pyplot() -> Any:
     import matplotlib
 

@@ -49,6 +49,7 @@ class Suite:
         overrides: for some of them.
         skips: combinations that are left out.
         baseline: values that name the arm that others are compared with.
+        preset: name of the one under the settings of all arms and sources; auto for that of each env.
         file: where it was read, for messages.
     """
 
@@ -64,6 +65,7 @@ class Suite:
     overrides: tuple[Override, ...]
     skips: tuple[Values, ...]
     baseline: Values | None
+    preset: str = "none"
     file: str = field(default="suite", compare=False)
 
     def to_toml(self) -> dict[str, Any]:
@@ -73,6 +75,8 @@ class Suite:
             for name in ("name", "title", "seeds", "steps", "eval_interval", "eval_episodes")
         }
         values["seeds"] = list(self.seeds)
+        if self.preset != "none":
+            values["preset"] = self.preset
         if self.pretrain is not None:
             values["pretrain"] = dict(self.pretrain)
         values["grid"] = {name: list(dimension) for name, dimension in self.grid.items()}

@@ -13,7 +13,9 @@ from typing import Any
 from regoal.agent.config import TrainConfig
 from regoal.agent.settings import typed
 from regoal.benchmarks.grid import Arm, Suite, Task, arms_of, matches, placed, tasks_of
+from regoal.benchmarks.presets import AUTO, NONE, preset_named
 from regoal.benchmarks.seeds import parse_seeds
+from regoal.benchmarks.settings_table import require_known
 from regoal.benchmarks.suite_tables import (
     BUDGET,
     read_baseline,
@@ -22,14 +24,14 @@ from regoal.benchmarks.suite_tables import (
     read_pretrain,
     read_settings,
     read_skips,
-    require_known,
 )
 from regoal.errors import BadInput, did_you_mean
 
 __all__ = ["Arm", "Suite", "Task", "arms_of", "baseline_of", "load_suite", "shipped", "tasks_of"]
 
 SUITES = Path(__file__).parent / "suites"
-KEYS = ("name", "title", "seeds", *BUDGET, "pretrain", "grid", "settings", "override", "skip", "baseline")
+TABLES = ("pretrain", "grid", "settings", "override", "skip", "baseline")
+KEYS = ("name", "title", "seeds", *BUDGET, "preset", *TABLES)
 
 
 def shipped() -> list[str]:
@@ -85,6 +87,7 @@ def parse_suite(values: Mapping[str, Any], file: str) -> Suite:
         overrides=read_overrides(values, grid, file),
         skips=read_skips(values, grid, file),
         baseline=read_baseline(values, grid, file),
+        preset=_preset(values.get("preset", NONE), file),
         file=file,
     )
     if not arms_of(suite):
@@ -106,6 +109,14 @@ def baseline_of(suite: Suite) -> Arm | None:
         got = f"{len(found)}: {', '.join(arm.name for arm in found)}" if found else "none of them"
         raise BadInput(f"{suite.file} [baseline]", "values that name one arm", got, "Name all that vary.")
     return found[0]
+
+
+def _preset(value: Any, file: str) -> str:
+    name: str = typed(str, value, f"{file} preset")
+    try:
+        return name if name in (AUTO, NONE) else preset_named(name).name
+    except BadInput as error:
+        raise placed(file, error) from error
 
 
 def _seeds(value: Any, file: str) -> tuple[int, ...]:

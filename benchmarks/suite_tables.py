@@ -1,13 +1,12 @@
 """The tables of a suite's file, one function each: read, and refused where they cannot be meant."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from regoal.agent.agents import AGENTS, agent_config, is_own
-from regoal.agent.config import TrainConfig
+from regoal.agent.agents import agent_config, is_own
 from regoal.agent.modes import START, parse_mode
-from regoal.agent.settings import describe, set_field
 from regoal.benchmarks.grid import ARM_DIMENSIONS, TASK_DIMENSIONS, Override, Values, as_text, placed
+from regoal.benchmarks.settings_table import require_known, require_settings, require_type, settings_of
 from regoal.errors import BadInput, did_you_mean
 
 BUDGET = ("steps", "eval_interval", "eval_episodes")
@@ -60,10 +59,10 @@ def read_grid(values: Values, file: str) -> dict[str, tuple[Any, ...]]:
     except BadInput as error:
         raise placed(place, error) from error
     others = {name: choices for name, choices in table.items() if name not in usual}
-    _require_settings(others, grid, place, ELSEWHERE)
+    require_settings(others, grid["agent"], place, ELSEWHERE)
     for name, choices in others.items():
         for choice in choices:
-            _require_type(name, choice, grid, place)
+            require_type(name, choice, grid["agent"], place)
     return grid | {name: tuple(choices) for name, choices in others.items()}
 
 
@@ -77,13 +76,13 @@ def read_pretrain(values: Values, grid: Grid, file: str) -> Values | None:
     if all(parse_mode(mode)[0] == "scratch" for mode in grid["mode"]):
         raise BadInput(place, "an arm that starts from it", "mode scratch alone", "Leave the table out.")
     refused = {name: fix for name, fix in ELSEWHERE.items() if name not in ("shift", "relabel")}
-    return _settings(table, grid, place, refused | OF_ITS_ARMS | OF_A_MODE)
+    return settings_of(table, grid["agent"], place, refused | OF_ITS_ARMS | OF_A_MODE)
 
 
 def read_settings(values: Values, grid: Grid, file: str) -> Values:
     """Settings of all arms and sources."""
     table, place = _table(values, "settings", file), f"{file} [settings]"
-    return _settings(table, grid, place, ELSEWHERE | OF_A_MODE | AT_THE_TOP | _dimensions(grid))
+    return settings_of(table, grid["agent"], place, ELSEWHERE | OF_A_MODE | AT_THE_TOP | _dimensions(grid))
 
 
 def read_overrides(values: Values, grid: Grid, file: str) -> tuple[Override, ...]:
@@ -96,9 +95,8 @@ def read_overrides(values: Values, grid: Grid, file: str) -> tuple[Override, ...
             if not isinstance(table.get(key), Mapping) or not table[key]:
                 raise BadInput(f"{place} {key}", "a table", repr(table.get(key)), f"{key} = {{ ... }}")
         when = _wanted(table["when"], grid, f"{place} when")
-        overrides.append(
-            Override(when, _settings(table["set"], grid, f"{place} set", ELSEWHERE | _dimensions(grid)))
-        )
+        refused = ELSEWHERE | _dimensions(grid)
+        overrides.append(Override(when, settings_of(table["set"], grid["agent"], f"{place} set", refused)))
     return tuple(overrides)
 
 
@@ -124,61 +122,6 @@ def read_baseline(values: Values, grid: Grid, file: str) -> Values | None:
     return _wanted(_table(values, "baseline", file), grid, f"{file} [baseline]")
 
 
-def require_known(values: Iterable[str], known: Iterable[str], place: str, expected: str) -> None:
-    """That all names are known.
-
-    Raises:
-        BadInput: one is not.
-    """
-    for name in values:
-        if name not in known:
-            raise BadInput(f"{place} {name}", expected, repr(name), did_you_mean(name, known))
-
-
-def setting_names(agents: Iterable[str]) -> list[str]:
-    """Dotted names of all settings that runs of these agents, all of them ours, have."""
-    names: dict[str, None] = {}
-    for agent in agents:
-        described = describe(TrainConfig(env="", out="", agent=agent_config(agent)))
-        names |= dict.fromkeys(line.partition("=")[0] for line in described.splitlines())
-    return list(names)
-
-
-def _settings(table: Values, grid: Grid, place: str, refused: Mapping[str, str]) -> Values:
-    settings = _flat(table)
-    _require_settings(settings, grid, place, refused)
-    for name, value in settings.items():
-        _require_type(name, value, grid, place)
-    return settings
-
-
-def _require_settings(settings: Values, grid: Grid, place: str, refused: Mapping[str, str]) -> None:
-    ours = [agent for agent in grid["agent"] if not is_own(agent)]
-    names = setting_names(ours or AGENTS)
-    for name in settings:
-        if name in refused:
-            raise BadInput(f"{place} {name}", "a setting that stands here", repr(name), refused[name])
-        # What a user's own agent has is known when runs are put together, its module having been named.
-        may_be_its = len(ours) < len(grid["agent"]) and name.startswith("agent.")
-        if name not in names and not may_be_its:
-            raise BadInput(f"{place} {name}", "a setting that exists", repr(name), _nearest(name, names))
-
-
-def _nearest(name: str, names: Sequence[str]) -> str:
-    leaf = [known for known in names if known.endswith(f".{name}")]
-    hint = f"Did you mean {leaf[0]}?" if leaf else did_you_mean(name, names)
-    return f"{hint} `regoal settings` lists all.".strip()
-
-
-def _require_type(name: str, value: Any, grid: Grid, place: str) -> None:
-    for agent in grid["agent"]:
-        if not is_own(agent) and name in setting_names([agent]):
-            try:
-                set_field(TrainConfig(env="", out="", agent=agent_config(agent)), name, str(value))
-            except BadInput as error:
-                raise placed(place, error) from error
-
-
 def _wanted(table: Values, grid: Grid, place: str) -> Values:
     """Dimensions of the grid, each with one of its values."""
     require_known(table, grid, place, "a dimension of [grid]")
@@ -192,15 +135,6 @@ def _wanted(table: Values, grid: Grid, place: str) -> Values:
 
 def _dimensions(grid: Grid) -> dict[str, str]:
     return dict.fromkeys(grid, "It is a dimension of [grid]: an arm is what it is called.")
-
-
-def _flat(table: Values) -> dict[str, Any]:
-    """`agent.lr = 1e-3` means the same with quotes and without: TOML makes a table of the latter."""
-    flat: dict[str, Any] = {}
-    for name, value in table.items():
-        nested = name == "agent" and isinstance(value, Mapping)
-        flat |= {f"agent.{key}": one for key, one in value.items()} if nested else {name: value}
-    return flat
 
 
 def _table(values: Values, key: str, file: str) -> Values:

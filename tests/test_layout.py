@@ -85,9 +85,10 @@ def test_every_file_belongs_to_a_listed_package() -> None:
         ]
 
 
-def test_every_shipped_suite_goes_into_the_wheel() -> None:
-    assert {path.suffix for path in (SOURCE / "benchmarks" / "suites").iterdir()} == {".toml"}
-    assert "suites/*.toml" in DATA["regoal.benchmarks"]
+@pytest.mark.parametrize("folder", ["presets", "suites"])
+def test_every_shipped_suite_and_preset_goes_into_the_wheel(folder: str) -> None:
+    assert {path.suffix for path in (SOURCE / "benchmarks" / folder).iterdir()} == {".toml"}
+    assert f"{folder}/*.toml" in DATA["regoal.benchmarks"]
 
 
 def test_the_template_of_reports_goes_into_the_wheel() -> None:

@@ -11,6 +11,7 @@ import pytest
 import tomli_w
 
 from regoal import BadInput
+from regoal.benchmarks import presets
 from regoal.benchmarks.cells import cells_of
 from regoal.benchmarks.suite import (
     SUITES,
@@ -149,6 +150,88 @@ def test_what_stands_last_in_a_suite_wins(tmp_path: Path) -> None:
     assert cells[f"{task}/sac-none-replay_mix=0.3/seed-0"].informative_share == 0
     zero_shot = cells[f"{task}/sac-future-zero_shot/seed-0"]
     assert (zero_shot.steps, zero_shot.eval_episodes) == (0, 20)
+
+
+PRESET = """
+date = 2026-01-31
+does = "reaches a point"
+envs = ["regoal/PointReach-v0"]
+agent = "ddpg"
+[settings]
+steps = 5_000
+eval_interval = 2_500
+eval_episodes = 50
+relabel = "episode"
+discovery = 0.9
+imitation = 2.0
+informative_share = 0.7
+agent.hidden = [8]
+agent.batch_size = 16
+agent.gamma = 0.9
+"""
+
+
+@pytest.fixture
+def _preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "presets"
+    folder.mkdir()
+    (folder / "point.toml").write_text(PRESET)
+    monkeypatch.setattr(presets, "PRESETS", folder)
+
+
+@pytest.mark.usefixtures("_preset")
+def test_a_preset_lies_under_all_that_a_suite_says(tmp_path: Path) -> None:
+    modes = '"warm_start", "rlpd", "anchor", "scratch", "zero_shot"'
+    text = WHOLE.replace('"warm_start", "replay_mix=0.3", "scratch", "zero_shot"', modes)
+    suite = _suite(text.replace("steps = 600", 'steps = 600\npreset = "auto"'))
+    out = tmp_path / "out"
+    cells = {cell.name: cell for cell in cells_of(suite, out)}
+    source = cells["source-regoal_PointReach-v0/ddpg/seed-0"]
+    arms = {
+        mode: cells[f"regoal_PointReach-v0_action_rotation=90/ddpg-future-{mode}/seed-0"].config
+        for mode in ("warm_start", "rlpd", "anchor", "scratch", "zero_shot")
+    }
+    for config in (source.config, *arms.values()):
+        assert config.agent.gamma == 0.9  # of the preset alone
+        assert (config.agent.hidden, config.agent.batch_size, config.informative_share) == ((32, 32), 64, 0.5)
+    # Steps, evaluations and hindsight are the suite's; a source's are those of its own table.
+    assert {(one.steps, one.eval_interval, one.eval_episodes) for one in arms.values() if one.steps} == {
+        (600, 200, 20)
+    }
+    assert {one.relabel for one in arms.values()} == {"future"}
+    assert (source.config.steps, source.config.eval_interval, source.config.relabel) == (1_000, 100, "final")
+    # As in `regoal finetune`, weights that are kept know what to do with objects.
+    assert (source.config.discovery, source.config.imitation) == (0.9, 2.0)
+    assert {mode: (one.discovery, one.imitation) for mode, one in arms.items()} == {
+        "warm_start": (0.0, 0.0),
+        "rlpd": (0.9, 2.0),
+        "anchor": (0.0, 0.0),
+        "scratch": (0.9, 2.0),
+        "zero_shot": (0.0, 0.0),
+    }
+    without = cells["regoal_PointReach-v0_action_rotation=90/ddpg-none-scratch/seed-0"].config
+    assert (without.discovery, without.imitation, without.informative_share) == (0.9, 0.0, 0.0)
+    # What is for another agent leaves an arm as it is without presets.
+    bare = {cell.name: cell for cell in cells_of(_suite(text), out)}
+    for name, cell in cells.items():
+        assert (cell.preset == "point") == ("ddpg" in name) == (cell.config != bare[name].config)
+
+
+@pytest.mark.usefixtures("_preset")
+def test_a_preset_is_refused_where_it_cannot_be_meant(tmp_path: Path) -> None:
+    def named(preset: str) -> Suite:
+        return _suite(WHOLE.replace("steps = 600", f"steps = 600\npreset = {preset}"))
+
+    with pytest.raises(BadInput, match=r"point\.toml preset: .*Did you mean point"):
+        named('"piont"')
+    with pytest.raises(BadInput, match=r"point\.toml preset: expected a value of type str"):
+        named("[]")
+    with pytest.raises(BadInput, match=r"point\.toml .* preset: expected one for sac, got 'point'"):
+        cells_of(named('"point"'), tmp_path)
+    assert named('"none"') == _suite()
+    assert "preset" not in _suite().to_toml()
+    resolved = named('"point"')
+    assert parse_suite(tomllib.loads(tomli_w.dumps(resolved.to_toml())), "suite.toml") == resolved
 
 
 def test_a_hash_tells_settings_and_sources_apart_and_not_places(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from regoal.agent.policy import Policy
     from regoal.agent.training import resume, train
     from regoal.agent.trust import trust
+    from regoal.benchmarks.presets import preset
     from regoal.envs.recipe import make
     from regoal.errors import BadInput, EnvFault
 
@@ -24,6 +25,7 @@ _HOME = {
     "TrainConfig": "regoal.agent.config",
     "finetune": "regoal.agent.finetuning",
     "make": "regoal.envs.recipe",
+    "preset": "regoal.benchmarks.presets",
     "resume": "regoal.agent.training",
     "train": "regoal.agent.training",
     "trust": "regoal.agent.trust",
@@ -40,6 +42,7 @@ __all__ = [
     "__version__",
     "finetune",
     "make",
+    "preset",
     "resume",
     "train",
     "trust",

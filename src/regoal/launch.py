@@ -1,9 +1,10 @@
 """One run or several seeds of it, and what the command line says of how they ended."""
 
 import dataclasses
+import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,19 +65,20 @@ class Trust:
         return env_kwargs
 
 
-def train_all(configs: "list[TrainConfig]", jobs: int | None) -> int:
-    """Train one after the other or side by side; returns the exit code."""
+def train_all(configs: "list[TrainConfig]", jobs: int | None, notes: Mapping[str, str] | None = None) -> int:
+    """Train one after the other or side by side; `notes` go into run.toml. Returns the exit code."""
     from regoal.agent.machine import cores
     from regoal.agent.training import train as train_one
     from regoal.benchmarks.parallel import run_all
 
     if jobs is not None and jobs < 1:
         raise BadInput("jobs", "1 or more", str(jobs))
+    noted = functools.partial(train_one, notes=notes)
     if len(configs) == 1:
-        return said(lambda: train_one(configs[0]), configs[0].out)
+        return said(lambda: noted(configs[0]), configs[0].out)
     for config in configs:
         _refuse_existing(Path(config.out))
-    return _exit_code(run_all(train_one, configs, jobs or cores(), label=lambda config: config.out))
+    return _exit_code(run_all(noted, configs, jobs or cores(), label=lambda config: config.out))
 
 
 def said(work: "Callable[[], RunResult]", run: str | os.PathLike[str]) -> int:

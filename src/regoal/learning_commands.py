@@ -38,10 +38,11 @@ def train(
     env: EnvId,
     /,
     out: Path,
-    agent: str = "ddpg",
-    relabel: str = "future",
-    n_sampled_goal: int = 4,
-    steps: int = 5_000,
+    preset: str = "auto",
+    agent: str | None = None,
+    relabel: str | None = None,
+    n_sampled_goal: int | None = None,
+    steps: int | None = None,
     seed: int = 0,
     seeds: Seeds = None,
     shift: str = "",
@@ -56,11 +57,13 @@ def train(
     Args:
         env: Gymnasium id, or module:namespace/Id-v0 for an env of your own.
         out: Run folder; it must not exist.
-        agent: ddpg, sac, or module:Class for an agent of your own.
+        preset: Settings that were found to work: auto, those of ENV if it has any; none; or a NAME that
+            `regoal settings` lists. All else that you give wins over them.
+        agent: ddpg, sac, or module:Class for an agent of your own; that of the preset, or ddpg, if not given.
         relabel: Hindsight goals: future, final, episode, random, next, desired, rfaab, none, module:function,
-            or a mixture such as '4*future+1*random'.
-        n_sampled_goal: Hindsight goals for each real one.
-        steps: Env steps to collect.
+            or a mixture such as '4*future+1*random'; that of the preset, or future, if not given.
+        n_sampled_goal: Hindsight goals for each real one; as in the preset, or 4, if not given.
+        steps: Env steps to collect; as in the preset, or 5,000, if not given.
         seed: Seed of the run.
         seeds: Several seeds.
         shift: What differs from the env as it comes, e.g. friction=0.1, friction=hard, or drawn anew for
@@ -71,28 +74,31 @@ def train(
         jobs: Runs at a time; as many as there are cores if not given.
         settings: Any other setting.
     """
-    from regoal.agent.agents import agent_config
-    from regoal.agent.config import TrainConfig
+    from regoal.agent.settings import set_field
+    from regoal.benchmarks.presets import chosen, configured
 
-    config = TrainConfig(
-        env=env,
-        out=str(out),
-        agent=agent_config(agent),
-        env_kwargs=trust.grant(),
-        relabel=relabel,
-        n_sampled_goal=n_sampled_goal,
-        steps=steps,
+    env_kwargs = trust.grant()
+    found = chosen(preset, env, agent)
+    given = {"relabel": relabel, "n_sampled_goal": n_sampled_goal, "steps": steps}
+    config = configured(
+        found,
+        env,
+        out,
+        agent=agent,
+        env_kwargs=env_kwargs,
         seed=seed,
         shift=shift,
         keep_replay=keep_replay,
         **machine.settings(),
+        **{name: value for name, value in given.items() if value is not None},
     )
     for name, text in assignments(settings, *SET).items():
-        from regoal.agent.settings import set_field
-
         config = set_field(config, name, text)
     configs = [config] if seeds is None else per_seed(config, seeds)
-    return train_all(configs, jobs)
+    if found is None:
+        return train_all(configs, jobs)
+    print(f"preset {found.name} of {found.date}: {found.does}; --preset none leaves it out", file=sys.stderr)
+    return train_all(configs, jobs, {"preset": found.name})
 
 
 def finetune(

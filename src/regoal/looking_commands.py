@@ -165,17 +165,18 @@ def check(env: EnvId, /, shift: str = "") -> int:
     return EXIT_FAILED if any(finding.verdict == "fail" for finding in findings) else 0
 
 
-def settings(agent: str = "ddpg") -> int:
-    """List all settings for --set, with their defaults.
+def settings(agent: str | None = None, preset: str = "none") -> int:
+    """List all settings for --set, with their defaults, and then the presets there are.
 
     Args:
-        agent: ddpg, sac, or module:Class for an agent of your own.
+        agent: ddpg, sac, or module:Class for an agent of your own; that of the preset, or ddpg, if not given.
+        preset: List the values of this preset.
     """
-    from regoal.agent.agents import agent_config
-    from regoal.agent.config import TrainConfig
     from regoal.agent.settings import describe
+    from regoal.benchmarks.presets import chosen, configured, listing
 
-    print(describe(TrainConfig(env="", out="", agent=agent_config(agent))))
+    print(describe(configured(chosen(preset, "", agent), "", "", agent=agent)))
+    print(listing())
     return 0
 
 

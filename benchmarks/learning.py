@@ -1,0 +1,210 @@
+"""How well the presets learn: every env that has one, seed by seed, and when it is where.
+
+    python -m regoal.benchmarks.learning --results benchmarks/results
+    python -m regoal.benchmarks.learning --env FetchPush-v4 --seeds 0..4 --jobs 1
+
+Runs are ordinary run folders, OUT/PRESET/ENV/seed-K. The same command goes on with those that are not
+finished and does not run the others again; `learning.csv` keeps its rows of envs and presets that are not
+run this time.
+
+`wall_seconds` is that of metrics.csv: what the run had taken, over all its sittings, when the result of the
+evaluation was there. Evaluations and checkpoints are in it, so it is never less than the training took; what
+was done twice after a kill counts once. A run is one process with one thread, and `--jobs` of them share the
+machine: figures to publish are of no more jobs than there are cores. `test_success` is the success over 100
+episodes that no run evaluates itself on, of the policy that a run ended with; it stands in its last row.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from regoal.agent.interrupts import Stopped
+from regoal.agent.machine import cores
+from regoal.agent.trust import trust_settings
+from regoal.agent.validation import validated
+from regoal.benchmarks.cell_run import Job, is_finished, run_cell
+from regoal.benchmarks.cells import Cell, folder_name
+from regoal.benchmarks.curves import Curve, draw_medians
+from regoal.benchmarks.experiment import say
+from regoal.benchmarks.modes import success_at_home
+from regoal.benchmarks.parallel import run_all
+from regoal.benchmarks.presets import Preset, configured, preset_for, preset_named, presets
+from regoal.benchmarks.results import Results
+from regoal.benchmarks.seeds import parse_seeds
+from regoal.benchmarks.tables import as_text, read_rows, write_rows
+from regoal.errors import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTERRUPTED, BadInput
+
+TEST_EPISODES = 100
+TABLE = "learning.csv"
+Rows = list[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One evaluation of a run."""
+
+    env: str
+    preset: str
+    seed: int
+    env_steps: int
+    wall_seconds: float  # of the run up to this result, evaluations and checkpoints included
+    success: float  # share of its evaluation episodes
+    test_success: float | None  # share of other episodes, in the last row of a run
+
+
+COLUMNS = tuple(field.name for field in fields(Row))
+
+
+def asked_for(envs: Sequence[str], names: Sequence[str]) -> list[tuple[Preset, str]]:
+    """Presets with the envs that they are tried in.
+
+    Args:
+        envs: ids; those of the presets if none are given.
+        names: of presets; those of the envs if none are given, all of them if neither are.
+
+    Raises:
+        BadInput: no such preset, an env without one, or a preset without an env.
+    """
+    if envs and not names:
+        return [(_of_env(env), env) for env in dict.fromkeys(envs)]
+    chosen = [preset_named(name) for name in dict.fromkeys(names)]
+    for one in chosen:
+        if not (envs or one.envs):
+            raise BadInput("preset", "one that has envs", repr(one.name), "Name one: --env ENV.")
+    return [(one, env) for one in chosen or presets().values() for env in dict.fromkeys(envs or one.envs)]
+
+
+def _of_env(env: str) -> Preset:
+    found = preset_for(env)
+    if found is None:
+        raise BadInput("env", "an env that has a preset", repr(env), "Name one: --preset NAME.")
+    return found
+
+
+def cells_of(pairs: Sequence[tuple[Preset, str]], seeds: Sequence[int], out: Path) -> list[Cell]:
+    """The runs, put together and validated.
+
+    Raises:
+        BadInput: a preset that does not work.
+    """
+    cells = []
+    for preset, env in pairs:
+        for seed in seeds:
+            name = f"{preset.name}/{folder_name(env)}/seed-{seed}"
+            config = validated(configured(preset, env, out / name, seed=seed, workers=0))
+            columns = {"env": env, "preset": preset.name, "seed": seed}
+            cells.append(Cell(name, config, columns=columns, preset=preset.name))
+    return cells
+
+
+def learn(cell: Cell) -> Rows:
+    """Run a cell to its end, if it is not there, and read and test what came out."""
+    trust_settings(cell.config)
+    if not is_finished(cell):
+        run_cell(Job(cell, dict(cell.columns)))
+    rows = [
+        {
+            **{name: str(value) for name, value in cell.columns.items()},
+            "env_steps": row["env_steps"],
+            "wall_seconds": f"{float(row['wall_seconds']):.1f}",
+            "success": row["success"],
+            "test_success": "",
+        }
+        for row in read_rows(cell.path / "metrics.csv")
+    ]
+    rows[-1]["test_success"] = as_text(success_at_home(cell.path, TEST_EPISODES))
+    return rows
+
+
+def read_table(path: Path) -> Rows:
+    """The rows that there are.
+
+    Raises:
+        BadInput: it has other columns.
+    """
+    rows = read_rows(path) if path.exists() else []
+    if rows and tuple(rows[0]) != COLUMNS:
+        raise BadInput(str(path), f"the columns {', '.join(COLUMNS)}", ", ".join(rows[0]), "Move it away.")
+    return rows
+
+
+def merged(before: Rows, now: Rows) -> Rows:
+    """The rows of now, and those of before with another env or preset, in the order of the columns."""
+    anew = {(row["env"], row["preset"]) for row in now}
+    kept = [row for row in before if (row["env"], row["preset"]) not in anew]
+    return sorted(
+        kept + now, key=lambda row: (row["env"], row["preset"], int(row["seed"]), int(row["env_steps"]))
+    )
+
+
+def curves_of(rows: Rows) -> dict[str, dict[str, Curve]]:
+    """The curve of each preset by env."""
+    results = Results(
+        tuple(row | {"task": row["env"], "arm": row["preset"], "zero_shot": "0"} for row in rows)
+    )
+    pairs = dict.fromkeys((row["env"], row["preset"]) for row in rows)
+    return {
+        env: {preset: results.curve(env, preset) for one, preset in pairs if one == env}
+        for env in results.tasks
+    }
+
+
+def measure(cells: Sequence[Cell], results: Path, jobs: int) -> int:
+    """Run what is missing, and write table and picture; returns the exit code."""
+    table = results / TABLE
+    before = read_table(table)
+    say(f"{len(cells)} runs, {jobs} at a time; each prints into the .log beside its folder")
+    outcomes = run_all(learn, cells, jobs, label=lambda cell: str(cell.path))
+    now: Rows = []
+    for cell, outcome in zip(cells, outcomes, strict=True):
+        if isinstance(outcome, BaseException):
+            continue
+        now += outcome
+        last = outcome[-1]
+        print(
+            f"{cell.path}: success {last['test_success']} over {TEST_EPISODES} episodes "
+            f"after {int(last['env_steps']):,} env steps, {last['wall_seconds']} s"
+        )
+    if now:
+        stage = table.with_name(f".{TABLE}")
+        write_rows(stage, Row, merged(before, now))
+        stage.rename(table)
+        draw_medians(table.with_suffix(".png"), curves_of(read_table(table)), "Learning with presets")
+        print(table)
+    return _exit_code([one for one in outcomes if isinstance(one, BaseException)])
+
+
+def _exit_code(errors: Sequence[BaseException]) -> int:
+    for error in errors:
+        if isinstance(error, KeyboardInterrupt):
+            return error.exit_code if isinstance(error, Stopped) else EXIT_INTERRUPTED
+    return EXIT_FAILED if errors else 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure what is asked for; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--env", nargs="+", default=[], help="those of the presets if not given")
+    parser.add_argument("--preset", nargs="+", default=[], help="those of the envs if not given")
+    parser.add_argument("--seeds", default="0..2")
+    parser.add_argument("--jobs", type=int, default=cores(), help="runs at a time")
+    parser.add_argument("--out", type=Path, default=Path("runs/learning"))
+    parser.add_argument("--results", type=Path, help="folder for the table and the plot; OUT if not given")
+    options = parser.parse_args(argv)
+    try:
+        if options.jobs < 1:
+            raise BadInput("jobs", "1 or more", str(options.jobs))
+        pairs = asked_for(options.env, options.preset)
+        cells = cells_of(pairs, parse_seeds(options.seeds), options.out)
+        return measure(cells, options.results or options.out, options.jobs)
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+
+
+if __name__ == "__main__":
+    sys.exit(main())

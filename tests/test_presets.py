@@ -1,0 +1,265 @@
+"""Presets: which one a run has, what wins over it, and what is refused; how well they learn."""
+
+import dataclasses
+import os
+import signal
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hand_made_runs import one_by_one
+
+import regoal
+from regoal import BadInput, DDPGConfig, TrainConfig, learning_commands
+from regoal.agent import rollouts
+from regoal.agent.interrupts import Stopped
+from regoal.agent.run_folder import RunLog, read_config
+from regoal.agent.validation import validated
+from regoal.benchmarks import learning, presets
+from regoal.benchmarks.parallel import RunFailed
+from regoal.benchmarks.presets import chosen, configured, preset_for, preset_named
+from regoal.benchmarks.tables import read_rows
+from regoal.cli import main
+from regoal.envs.recipe import require_registered
+
+POINT, MAZE = "regoal/PointReach-v0", "PointMaze_UMaze-v3"
+TINY = """
+date = 2026-01-31
+does = "reaches a point, badly"
+envs = ["regoal/PointReach-v0"]
+agent = "ddpg"
+
+[settings]
+steps = 200
+eval_interval = 100
+eval_episodes = 2
+informative_share = 0.5
+discovery = 0.2
+imitation = 2.0
+agent.hidden = [8]
+agent.batch_size = 8
+agent.gamma = 0.9
+"""
+NAMED = TINY.replace('["regoal/PointReach-v0"]', "[]").replace('"ddpg"', '"sac"')
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of other presets: one for PointReach, and one that is chosen by its name alone."""
+    folder = tmp_path / "presets"
+    folder.mkdir()
+    (folder / "tiny.toml").write_text(TINY)
+    (folder / "other.toml").write_text(NAMED)
+    monkeypatch.setattr(presets, "PRESETS", folder)
+    return folder
+
+
+def test_shipped_presets_can_be_run_and_no_env_has_two() -> None:
+    shipped = presets.presets().values()
+    envs = [env for one in shipped for env in one.envs]
+    assert len(set(envs)) == len(envs)
+    for env in envs:
+        require_registered(env)
+    for one in shipped:
+        config = validated(configured(one, one.envs[0] if one.envs else POINT, "out"))
+        assert dataclasses.replace(config, eval_interval=0, eval_episodes=0) != TrainConfig(config.env, "out")
+        assert "\n" not in one.does
+
+
+@pytest.mark.usefixtures("tiny")
+def test_an_env_has_its_preset_where_the_agent_is_its_own() -> None:
+    ours = preset_named("tiny")
+    assert preset_for(POINT) == ours
+    assert preset_for(MAZE) is None
+    assert chosen("auto", POINT) == chosen("auto", POINT, "ddpg") == chosen("tiny", MAZE) == ours
+    assert chosen("auto", POINT, "sac") is chosen("auto", MAZE) is chosen("none", POINT) is None
+    assert chosen("other", POINT, "sac") == preset_named("other")
+    with pytest.raises(BadInput, match=r"expected one for sac, got 'tiny', which is for ddpg\. .*none"):
+        chosen("tiny", POINT, "sac")
+    with pytest.raises(BadInput, match="Did you mean tiny"):
+        chosen("tinny", POINT)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_what_is_asked_for_wins_over_a_preset() -> None:
+    config = regoal.preset(POINT, "out", seed=3, eval_episodes=7, **{"agent.gamma": 0.8})
+    agent = DDPGConfig(hidden=(8,), batch_size=8, gamma=0.8)
+    assert config == TrainConfig(
+        POINT, "out", agent, steps=200, seed=3, eval_interval=100, eval_episodes=7,
+        informative_share=0.5, discovery=0.2, imitation=2.0,
+    )  # fmt: skip
+    assert regoal.preset(MAZE, "out") == TrainConfig(MAZE, "out")
+    assert regoal.preset(POINT, "out", name="none") == TrainConfig(POINT, "out")
+    assert regoal.preset(MAZE, "out", name="tiny").agent == dataclasses.replace(agent, gamma=0.9)
+    assert regoal.preset(POINT, "out", agent="sac") == TrainConfig(POINT, "out", regoal.SACConfig())
+    with pytest.raises(BadInput, match="agent: expected the name of an agent"):
+        regoal.preset(POINT, "out", agent=regoal.SACConfig())  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match="Did you mean steps"):
+        regoal.preset(POINT, "out", step=3)
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize("without", [{"relabel": "none"}, {"n_sampled_goal": 0}])
+def test_what_goes_with_hindsight_goes_with_it(without: dict[str, Any]) -> None:
+    config = validated(regoal.preset(POINT, "out", **without))
+    assert (config.informative_share, config.imitation, config.discovery) == (0.0, 0.0, 0.2)
+    with pytest.raises(BadInput, match="imitation: expected 0 where no goal is replaced"):  # it was asked for
+        validated(regoal.preset(POINT, "out", imitation=1.0, **without))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('does = "', 'dose = "', r"tiny\.toml dose: .*Did you mean does"),
+        ('agent = "ddpg"', "", r"tiny\.toml: expected the key 'agent'"),
+        ('agent = "ddpg"', 'agent = "ddgp"', r"tiny\.toml agent ddgp: .*Did you mean ddpg"),
+        ("2026-01-31", '"yesterday"', r"tiny\.toml date: expected a day"),
+        ('["regoal/PointReach-v0"]', '"regoal/PointReach-v0"', r"tiny\.toml envs: expected a list of ids"),
+        ("steps = 200", "step = 200", r"\[settings\] step: .*Did you mean steps"),
+        ("steps = 200", "seed = 2", r"\[settings\] seed: .*for whoever starts the run"),
+        ("steps = 200", "anchor = 2.0", r"\[settings\] anchor: .*learning from nothing"),
+        ("agent.gamma", "agent.gama", r"\[settings\] agent.gama: .*Did you mean agent.gamma"),
+        ("agent.gamma = 0.9", "agent.initial_alpha = 1", "initial_alpha: expected a setting that exists"),
+        ("imitation = 2.0", 'imitation = "much"', r"\[settings\] imitation: expected a value of type float"),
+        ("imitation = 2.0", "imitation =", r"tiny\.toml: expected a readable TOML file"),
+    ],
+)  # fmt: skip
+def test_what_a_file_cannot_mean_is_refused(tiny: Path, old: str, new: str, told: str) -> None:
+    assert old in TINY
+    (tiny / "tiny.toml").write_text(TINY.replace(old, new, 1))
+    with pytest.raises(BadInput, match=told):
+        presets.presets()
+
+
+def _begun(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[TrainConfig, Any]:
+    """What `regoal train` would run, and its notes."""
+    begun: list[Any] = []
+    monkeypatch.setattr(
+        learning_commands,
+        "train_all",
+        lambda configs, jobs, notes=None: begun.append((configs[0], notes)) or 0,
+    )
+    assert main(["train", POINT, "--out", "out", *arguments]) == 0
+    (found,) = begun
+    return found  # type: ignore[no-any-return]
+
+
+@pytest.mark.usefixtures("tiny")
+def test_train_takes_what_is_given_over_the_preset(monkeypatch: pytest.MonkeyPatch) -> None:
+    config, notes = _begun(monkeypatch)
+    assert (config.steps, config.imitation, config.agent.gamma) == (200, 2.0, 0.9)
+    assert notes == {"preset": "tiny"}
+    given = ["--steps", "300", "--relabel", "none", "--set", "agent.gamma=0.7", "discovery=0"]
+    config, notes = _begun(monkeypatch, "--agent", "ddpg", *given)
+    assert (config.steps, config.relabel, config.imitation, config.discovery) == (300, "none", 0.0, 0.0)
+    assert (config.agent.gamma, config.agent.batch_size, notes) == (0.7, 8, {"preset": "tiny"})
+    config, _ = _begun(monkeypatch, "--n-sampled-goal", "2", "--shift", "action_gain=0.5", "--workers", "0")
+    assert (config.n_sampled_goal, config.shift, config.workers) == (2, "action_gain=0.5", 0)
+    for general in (["--preset", "none"], ["--agent", "sac"]):
+        config, notes = _begun(monkeypatch, *general)
+        assert (config.steps, config.relabel, config.n_sampled_goal, config.imitation, notes) == (
+            5_000, "future", 4, 0.0, None,
+        )  # fmt: skip
+    config, notes = _begun(monkeypatch, "--preset", "other", "--agent", "sac")
+    assert (config.agent, notes) == (
+        regoal.SACConfig(hidden=(8,), batch_size=8, gamma=0.9),
+        {"preset": "other"},
+    )
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_run_says_once_which_preset_it_has(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "runs"
+    assert main(["train", POINT, "--out", str(out), "--seeds", "0..1"]) == 0
+    told = "preset tiny of 2026-01-31: reaches a point, badly; --preset none leaves it out\n"
+    assert capfd.readouterr().err.count(told) == 1
+    for seed in (0, 1):
+        run = out / f"seed-{seed}"
+        assert tomllib.loads((run / "run.toml").read_text())["preset"] == "tiny"
+        assert read_config(run) == regoal.preset(POINT, run, seed=seed)
+    assert main(["train", POINT, "--out", str(out), "--preset", "tiny", "--agent", "sac"]) == 2
+    assert "error: preset: expected one for sac, got 'tiny'" in capfd.readouterr().err
+
+
+@pytest.mark.usefixtures("tiny")
+def test_settings_lists_presets_and_their_values(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["settings"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert {"steps=5000", "agent.hidden=128,128,128"} <= set(lines)
+    assert lines[-1] == "presets: other (by name alone), tiny (regoal/PointReach-v0)"
+    assert main(["settings", "--preset", "other"]) == 0
+    assert {"steps=200", "agent.hidden=8", "agent.initial_alpha=0.1"} <= set(
+        capsys.readouterr().out.splitlines()
+    )
+
+
+def _learning(tmp_path: Path, *arguments: str) -> int:
+    places = ["--out", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
+    return learning.main([*arguments, *places, "--jobs", "1"])
+
+
+@pytest.mark.usefixtures("tiny")
+def test_learning_keeps_what_is_finished_and_goes_on_with_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learning, "run_all", one_by_one)  # its processes are tested in test_benchmarks.py
+    table, run = tmp_path / "results" / "learning.csv", tmp_path / "runs/tiny/regoal_PointReach-v0/seed-1"
+    assert _learning(tmp_path, "--seeds", "0") == 0
+    first = read_rows(table)
+    assert [(row["env"], row["preset"], row["seed"], row["env_steps"]) for row in first] == [
+        (POINT, "tiny", "0", str(steps)) for steps in (0, 100, 200)
+    ]
+    assert [bool(row["test_success"]) for row in first] == [False, False, True]
+    assert (tmp_path / "results" / "learning.png").read_bytes()[:4] == b"\x89PNG"
+
+    def stopped(log: RunLog, row: Any, write: Any = RunLog.evaluation) -> None:
+        write(log, row)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RunLog, "evaluation", stopped)
+        with pytest.raises(Stopped):
+            _learning(tmp_path, "--seeds", "0..1")
+    assert len(read_rows(run / "metrics.csv")) < 3
+    assert _learning(tmp_path, "--seeds", "0..1") == 0
+    told = tomllib.loads((run / "run.toml").read_text())
+    assert (told["preset"], len(told["resumed"])) == ("tiny", 1)
+    assert [row for row in read_rows(table) if row["seed"] == "0"] == first
+    assert len(read_rows(table)) == 6
+    # Nothing is left to do, and other envs stay.
+    monkeypatch.setattr(rollouts.Rollouts, "collect", lambda *arguments: pytest.fail("played"))
+    before = table.read_text()
+    table.write_text(f"{before}{POINT},tiny,7,0,1.0,0.5,0.5\nOther-v0,tiny,0,0,1.0,0.5,0.5\n")
+    assert _learning(tmp_path, "--env", POINT, "--seeds", "0..1") == 0
+    head, *lines = before.splitlines()
+    assert table.read_text().splitlines() == [head, "Other-v0,tiny,0,0,1.0,0.5,0.5", *lines]
+
+
+@pytest.mark.usefixtures("tiny")
+def test_learning_says_what_it_cannot_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for arguments, told in (
+        (["--env", MAZE], "env: expected an env that has a preset, got 'PointMaze_UMaze-v3'"),
+        (["--preset", "other"], "preset: expected one that has envs, got 'other'. Name one: --env ENV."),
+        (["--preset", "tinny"], "Did you mean tiny"),
+        (["--seeds", "1..0"], "seeds: expected"),
+    ):
+        assert _learning(tmp_path, *arguments) == 2
+        assert told in capsys.readouterr().err
+    named = learning.cells_of(learning.asked_for([MAZE], ["tiny", "other"]), [4], tmp_path)
+    assert [cell.name for cell in named] == [
+        "tiny/PointMaze_UMaze-v3/seed-4",
+        "other/PointMaze_UMaze-v3/seed-4",
+    ]
+    assert [cell.config.agent for cell in named] == [
+        configured(preset_named(name), MAZE, "out").agent for name in ("tiny", "other")
+    ]
+    # A run that fails takes no rows away.
+    row = dict(zip(learning.COLUMNS, (POINT, "tiny", "0", "200", "1.0", "0.5", "0.25"), strict=True))
+    monkeypatch.setattr(learning, "run_all", lambda function, cells, jobs, label: [[row], RunFailed("broke")])
+    assert _learning(tmp_path, "--seeds", "0..1") == 1
+    monkeypatch.setattr(learning, "run_all", lambda function, cells, jobs, label: [RunFailed("broke")])
+    assert _learning(tmp_path, "--seeds", "0") == 1
+    assert read_rows(tmp_path / "results" / "learning.csv") == [row]

@@ -67,6 +67,7 @@ class SACConfig:
     batch_size: int = 256  # transitions an update
     updates_per_step: float = 0.5  # gradient steps for each env step
     n_critics: int = 2  # target is the least of their values
+    target_critics: int = 0  # of so many, drawn for each update; the actor follows the mean of all. 0: of all
     critic_layer_norm: bool = False  # LayerNorm after every hidden layer of the critics
     initial_alpha: float = 0.1  # temperature at the start
     target_entropy: float = 0.0  # entropy aimed at [nats]; 0 stands for -action_size

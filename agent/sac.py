@@ -90,9 +90,14 @@ class SAC:
     def critic_target(self, next_x: Tensor, next_action: Tensor, log_prob: Tensor, batch: Batch) -> Tensor:
         """(n,): reward + gamma * (least target value + entropy), where not terminated.
 
+        The least of all critics, or of `target_critics` drawn anew (REDQ, Chen 2021, arXiv 2101.05982, eq. 1).
         The bounds are those of the reward alone, so they are applied before the entropy is added.
         """
-        next_q = self.target_critic(next_x, next_action).squeeze(-1).amin(dim=0)
+        next_q = self.target_critic(next_x, next_action).squeeze(-1)  # (critics, n)
+        if self.config.target_critics:
+            order = torch.randperm(self.config.n_critics, generator=self._noise)
+            next_q = next_q[order[: self.config.target_critics].to(next_q.device)]
+        next_q = next_q.amin(dim=0)
         discount = self.config.gamma * ~batch.terminated
         target: Tensor = (batch.reward + discount * next_q).clamp(*self.value_bounds)
         return target - discount * self.temperature.log_alpha.exp() * log_prob
@@ -109,7 +114,8 @@ class SAC:
             pulled: loss of a pull of the mean action to a source's, if there is one.
         """
         self.critic.requires_grad_(False)  # its gradients are not wanted here
-        q = self.critic(x, action).squeeze(-1).amin(dim=0)
+        q = self.critic(x, action).squeeze(-1)  # (critics, n)
+        q = q.mean(dim=0) if self.config.target_critics else q.amin(dim=0)
         self.critic.requires_grad_(True)
         log_alpha = self.temperature.log_alpha
         alpha = log_alpha.detach().exp()

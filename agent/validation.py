@@ -92,6 +92,10 @@ def _check_agent(agent: AgentConfig) -> None:
         fine = len(hidden) <= MOST_LAYERS and weights <= MOST_WEIGHTS
         expected = f"at most {MOST_LAYERS} layers, and {MOST_WEIGHTS:,} weights in all {n_critics} critics"
         _require("agent.hidden", hidden, fine, expected)
+    if hints.get("target_critics") is int:
+        drawn, n_critics = vars(agent)["target_critics"], vars(agent).get("n_critics", 1)
+        expected = f"0 to {n_critics}, the critics that there are"
+        _require("agent.target_critics", drawn, 0 <= drawn <= n_critics, expected)
     if hints.get("random_hold") is int:
         hold = vars(agent)["random_hold"]
         fix = "1 draws each random action anew."

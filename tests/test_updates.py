@@ -88,6 +88,21 @@ def test_target_takes_the_least_of_the_critics() -> None:
     np.testing.assert_allclose(target.numpy(), -1 + 0.98 * -7.0, rtol=1e-6)
 
 
+def test_a_soft_target_takes_the_least_of_some_critics_and_the_actor_the_mean_of_all() -> None:
+    agent = make_learner(SACConfig(**SMALL, n_critics=5, target_critics=2), point_spec(), Normaliser(4, 2), 0)
+    assert isinstance(agent, SAC)
+    constant_critic(agent.target_critic, [-1.0, -2.0, -3.0, -4.0, -5.0])
+    constant_critic(agent.critic, [-1.0, -2.0, -3.0, -4.0, -10.0])
+    data, zeros = batch(), torch.zeros(4)
+    x = next_input(agent, data)
+    targets = [float(agent.critic_target(x, data.action, zeros, data)[0]) for _ in range(3_000)]
+    least = (np.array(targets) + 1) / 0.98
+    assert sorted({round(value) for value in least}) == [-5, -4, -3, -2]  # -1 is never the least of two
+    assert least.mean() == pytest.approx(-4.0, abs=0.1)  # of the ten pairs: 4 x -5, 3 x -4, 2 x -3, -2
+    info = agent.update_actor_and_alpha(x, data.action.requires_grad_(), zeros)
+    assert float(info["actor_loss"]) == pytest.approx(4.0)  # the mean, not the least
+
+
 def test_critic_loss_is_the_mean_squared_error_to_the_target() -> None:
     agent = learner(DDPGConfig(**SMALL))
     constant_critic(agent.target_critic, [-10.0])
@@ -279,7 +294,7 @@ def test_value_bounds_follow_the_reward_range() -> None:
     assert agent.value_bounds == pytest.approx((0.0, 50.0))
 
 
-@pytest.mark.parametrize("config", [DDPGConfig(**SMALL, n_critics=2), SACConfig(**SMALL)])
+@pytest.mark.parametrize("config", [DDPGConfig(**SMALL, n_critics=2), SACConfig(**SMALL, target_critics=1)])
 def test_an_update_mixes_no_devices(config: DDPGConfig | SACConfig) -> None:
     # The meta device has shapes and no numbers; like a GPU it takes no tensor of the CPU.
     agent = make_learner(config, point_spec(), Normaliser(4, 2), 0, device="meta")

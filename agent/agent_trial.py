@@ -1,9 +1,10 @@
 """A user's own agent, tried before a run begins: what it does that would only show when hours are lost.
 
-Three learners of the same seed are made for it, updated with one batch of noise, and thrown away.
+Four learners of the same seed are made for it, updated with one batch of noise, and thrown away.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -39,14 +40,14 @@ def require_agent_works(config: AgentConfig, spec: GoalSpec, run_seed: int, devi
         BadInput: it does not: what, and the fix.
     """
     name = f"agent {agent_name(config)}"
-    learner, restored, pulled = (_made(config, spec, run_seed, device) for _ in range(3))
+    learner, restored, pulled, spared = (_made(config, spec, run_seed, device) for _ in range(4))
     batch = _batch(config.batch_size, spec, run_seed).to(device)
     _require_parts(learner, name)
     _require_critic(learner, batch, name)
     _require_policy(learner, batch, spec, name)
     _require_updates(learner, batch, config, name)
     _require_policy(learner, batch, spec, name)
-    for other in (restored, pulled):
+    for other in (restored, pulled, spared):
         load_state(other, state_of(learner))
         for key, one in other.generators().items():
             one.set_state(learner.generators()[key].get_state())
@@ -54,6 +55,16 @@ def require_agent_works(config: AgentConfig, spec: GoalSpec, run_seed: int, devi
     pull = Pull(torch.zeros_like(batch.action), weight=1.0)
     for _ in range(UPDATES):
         pulled.update(batch, pull=pull)
+        spared.update(
+            batch, pull=replace(pull, rows=torch.zeros(len(batch), dtype=torch.bool, device=device))
+        )
+    if not np.allclose(_actor(learner), _actor(spared), atol=1e-6):
+        raise BadInput(
+            f"{name} update",
+            "a pull of no row to leave the actor as it is (imitation)",
+            "one that moves it",
+            "Add pull.loss(action) as it is: it knows which rows pull.",
+        )
     if np.array_equal(_actor(learner), _actor(pulled)):
         fix = "if pull is not None: loss = loss + pull.loss(action)"
         raise BadInput(

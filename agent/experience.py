@@ -41,19 +41,15 @@ class Experience:
         own: the buffer of the run's own episodes.
         buffers: `own` and, if any of it is drawn from, that of the `source`'s episodes.
         segments: files in the run's folder that hold those of them that are written.
+        goals_since: env steps after which goals were learned.
 
     Raises:
-        BadInput: the source's replay does not fit, or discovery is asked for where it cannot be rewarded.
+        BadInput: the source's replay does not fit, or discovery is asked for where it cannot work.
     """
 
     def __init__(self, config: TrainConfig, spec: GoalSpec, source: Sequence[Segment] = ()) -> None:
-        if config.discovery and not spec.sparse:
-            raise BadInput(
-                "discovery",
-                "0 where compute_reward gives more than two rewards",
-                f"{config.discovery:g} in {spec.recipe.env_id}",
-                "It rewards an object that has left its place as the env rewards a goal that is reached.",
-            )
+        if config.discovery:
+            _require_discovery(config, spec)
         self._config, self._spec = config, spec
         # A run never holds more than it collects.
         most = config.steps + config.block_episodes * spec.max_episode_steps
@@ -67,6 +63,7 @@ class Experience:
         self._unwritten: list[Episode] = []
         self._unwritten_bytes = 0
         self.segments: list[Segment] = []
+        self.goals_since = 0
 
     def add(self, episode: Episode) -> None:
         """Store one of the run's own episodes.
@@ -75,10 +72,6 @@ class Experience:
             EnvFault: its rewards are not what the env's own functions say; it was not stored.
         """
         self.own.add_episode(episode)
-        if self.own.discovering:
-            share = self.own.share_that_left(DISCOVERY_EPISODES)
-            if share >= self._config.discovery:
-                self._end_discovery(f"{share:.0%} of episodes change what is achieved")
         self._unwritten.append(episode)
         self._unwritten_bytes += stored_bytes(episode)
         if self._unwritten_bytes > MOST_BYTES:
@@ -114,17 +107,36 @@ class Experience:
     def _shares(self, env_steps: int) -> float:
         """Set what the buffers draw at this point; returns the share of source rows."""
         config = self._config
-        if self.own.discovering and env_steps >= config.discovery_steps:
-            self._end_discovery(f"it has had its {config.discovery_steps:,} env steps")
         informative = faded(config.informative_share, env_steps, config.informative_share_steps)
         for buffer in self.buffers.values():
             buffer.informative_share = informative
         return faded(config.source_share, env_steps, config.source_share_steps)
 
-    def _end_discovery(self, why: str) -> None:
-        print(f"{self._config.out}: goals are learned from now on: {why}", file=sys.stderr)
+    def end_discovery_if_due(self, env_steps: int) -> None:
+        """Learn goals from now on if enough episodes change what is achieved, or it has had its steps.
+
+        Args:
+            env_steps: how far the run is.
+        """
+        if not self.own.discovering:
+            return
+        share, most = self.own.share_that_left(DISCOVERY_EPISODES), discovery_steps(self._config)
+        if share >= self._config.discovery:
+            why = f"{share:.0%} of episodes change what is achieved"
+        elif env_steps >= most:
+            why = f"discovery has had its {most:,} env steps"
+        else:
+            return
+        print(f"{self._config.out}: goals are learned after {env_steps:,} env steps: {why}", file=sys.stderr)
+        self.goals_since = env_steps
         for buffer in self.buffers.values():
             buffer.discovering = False
+
+    def imitation_weight(self, env_steps: int) -> float:
+        """Of hindsight imitation: 0 while goals are not learned yet, then it fades."""
+        config = self._config
+        since = env_steps - max(self.goals_since, config.learning_starts)
+        return 0.0 if self.own.discovering else faded(config.imitation, since, config.imitation_steps)
 
     def write(self) -> None:
         """Put what is new into the run's folder; forget files of which nothing is held any more."""
@@ -139,7 +151,11 @@ class Experience:
     def state(self) -> dict[str, Any]:
         """All but the episodes, for JSON."""
         buffers = {name: buffer.state() for name, buffer in self.buffers.items()}
-        return {"buffers": buffers, "mixing": self._mixing.bit_generator.state}
+        return {
+            "buffers": buffers,
+            "mixing": self._mixing.bit_generator.state,
+            "goals_since": self.goals_since,
+        }
 
     def restore(self, state: Mapping[str, Any], segments: Sequence[Segment]) -> None:
         """Go on from where a run of the same settings was.
@@ -154,6 +170,7 @@ class Experience:
         try:
             own, self._mixing.bit_generator.state = state["buffers"]["own"], state["mixing"]
             left = sum(segment.episodes for segment in segments) - int(own["n_episodes"])
+            self.goals_since = int(state.get("goals_since", 0))
             if "source" in self.buffers:
                 self.buffers["source"].go_on(state["buffers"]["source"])
         except (KeyError, TypeError, ValueError, OverflowError) as error:
@@ -166,8 +183,7 @@ class Experience:
     def description(self) -> str:
         """How much memory it takes when full, for people."""
         config = self._config
-        marks = config.discovery > 0 or config.informative_share > 0
-        size = buffer_bytes(self._spec, self.own.capacity, marks=marks)
+        size = buffer_bytes(self._spec, self.own.capacity, marks=_marks(config))
         shown = f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:,.0f} kB"
         where = "on disk" if self._config.buffer_on_disk else "in memory"
         return f"replay buffer of up to {self.own.capacity:,} transitions, {shown} when full, {where}"
@@ -206,7 +222,8 @@ class Experience:
         return buffer
 
     def _require_memory(self, capacity: int) -> None:
-        needed, there = buffer_bytes(self._spec, capacity), memory_bytes()
+        needed = buffer_bytes(self._spec, capacity, marks=_marks(self._config))
+        there = memory_bytes()
         if needed > there:
             raise BadInput(
                 "capacity",
@@ -214,3 +231,34 @@ class Experience:
                 f"{needed / 1e9:,.0f} GB for {capacity:,} transitions",
                 "Lower --set capacity=..., or keep it on disk: --buffer-on-disk.",
             )
+
+
+def discovery_steps(config: TrainConfig) -> int:
+    """Env steps that discovery takes at most."""
+    return config.discovery_steps or config.steps // 2
+
+
+def _marks(config: TrainConfig) -> bool:
+    """Whether buffers mark episodes that change what is achieved."""
+    return config.discovery > 0 or config.informative_share > 0
+
+
+def _require_discovery(config: TrainConfig, spec: GoalSpec) -> None:
+    """That it can be rewarded in the env, and that it can be seen when it is over."""
+    fix = "--set discovery=0 goes without, or leave the preset out: --preset none."
+    if not spec.sparse or spec.reward_range[0] > 0:
+        least, most = spec.reward_range
+        raise BadInput(
+            "discovery",
+            "0 where compute_reward gives other than exactly two rewards, the worse of them 0 or less",
+            f"{config.discovery:g} in {spec.recipe.env_id}, which gives {least:g} to {most:g}",
+            fix,
+        )
+    least_capacity = DISCOVERY_EPISODES * spec.max_episode_steps
+    if config.capacity < least_capacity:
+        raise BadInput(
+            "capacity",
+            f"room for the {DISCOVERY_EPISODES} episodes that discovery looks at, {least_capacity:,}",
+            f"{config.capacity:,}",
+            fix,
+        )

@@ -8,7 +8,7 @@ from regoal.agent.idle import without_idle
 from regoal.agent.loop import RunResult
 from regoal.agent.modes import parse_mode, start_settings
 from regoal.agent.run_folder import read_config
-from regoal.agent.settings import set_field, typed_fields
+from regoal.agent.settings import typed_fields, with_texts
 from regoal.agent.training import train
 from regoal.agent.trust import require_trusted
 from regoal.errors import BadInput
@@ -61,10 +61,8 @@ def resolve(run: str | os.PathLike[str], config: FinetuneConfig) -> TrainConfig:
         normaliser=config.normaliser,
         **starts,
     )
-    resolved = without_idle(resolved)
-    for name, text in config.overrides.items():
-        resolved = set_field(resolved, name, str(text))
-    return resolved
+    # Twice: what they leave idle is 0, and what they ask for themselves is refused where it is idle.
+    return with_texts(without_idle(with_texts(resolved, config.overrides)), config.overrides)
 
 
 def _check(config: FinetuneConfig, mode: str) -> None:

@@ -47,7 +47,7 @@ class Learner(Protocol):
         Args:
             batch: transitions.
             actor_learns: whether the actor is stepped too, or the critics alone.
-            pull: of the actor to a source's actions, if there is one.
+            pull: of the actor to a source's actions, or to better ones that were taken, if there is one.
         """
         ...
 
@@ -59,7 +59,8 @@ class Learner(Protocol):
         """Networks by name.
 
         The actor is called `actor`. Those with `critic` in their names start afresh where critics are reset;
-        a `target_critic`, from inputs and actions to (critics, n, 1), is looked at by the diagnosis.
+        a `target_critic`, from inputs and actions to (critics, n, 1), is looked at by the diagnosis
+        and by hindsight imitation.
         """
         ...
 

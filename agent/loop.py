@@ -213,6 +213,7 @@ class Training:
             state.note("rollout_length", float(len(episode)))
             self.normaliser.update(episode.observation, self._goals_fed(episode))
             self._progress.advance(len(episode))
+        self.experience.end_discovery_if_due(state.env_steps)
         # Until it learns the policy stays as it is: other statistics would make another one of it.
         if self.actor_learns:
             self.learner.inputs.refresh()
@@ -248,6 +249,8 @@ class Training:
         }
         if self.config.source:
             state.pending |= in_force(self.config, state.env_steps)
+        if self.config.imitation:
+            state.pending["imitation_weight"] = self.experience.imitation_weight(state.env_steps)
         state.noted = {}
         if not rollouts.has_workers:
             self._write_evaluation(rollouts, stop)

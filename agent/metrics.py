@@ -19,11 +19,13 @@ COLUMNS = [
     "rollout_length",
 ]
 SOURCE_COLUMNS = ["source_share", "anchor_weight"]  # of runs with a source
+IMITATION_COLUMNS = ["imitation_weight"]  # of runs that imitate; 0 while goals are not learned yet
 WALL_COLUMNS = ["wall_seconds", "wall_env_steps_per_second"]
-OURS = frozenset(COLUMNS + SOURCE_COLUMNS + WALL_COLUMNS)  # an agent has others
+OURS = frozenset(COLUMNS + SOURCE_COLUMNS + IMITATION_COLUMNS + WALL_COLUMNS)  # an agent has others
 
 
 def columns_of(config: TrainConfig) -> list[str]:
     """Those of a run with these settings, in their order."""
     of_source = SOURCE_COLUMNS if config.source else []
-    return [*COLUMNS, *of_source, *config.agent.columns, *WALL_COLUMNS]
+    imitates = IMITATION_COLUMNS if config.imitation else []
+    return [*COLUMNS, *of_source, *imitates, *config.agent.columns, *WALL_COLUMNS]

@@ -80,8 +80,8 @@ def write_settings(config: TrainConfig, notes: Mapping[str, str] | None = None) 
     path = Path(config.out)
     if (path / "config.toml").exists():
         raise BadInput("out", "a folder that does not exist yet", str(path), "Runs are never overwritten.")
-    run: dict[str, Any] = {"command": shlex.join(sys.argv), **(notes or {})}
-    run |= {"python": sys.version.split()[0], "versions": versions()}
+    run: dict[str, Any] = {"command": shlex.join(sys.argv), "python": sys.version.split()[0]}
+    run |= {"notes": dict(notes or {}), "versions": versions()}
     with writing(path):
         (path / "config.toml").write_text(_toml(config))
         (path / "run.toml").write_text(tomli_w.dumps(run))

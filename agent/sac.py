@@ -90,7 +90,7 @@ class SAC:
     def critic_target(self, next_x: Tensor, next_action: Tensor, log_prob: Tensor, batch: Batch) -> Tensor:
         """(n,): reward + gamma * (least target value + entropy), where not terminated.
 
-        The least of all critics, or of `target_critics` drawn anew (REDQ, Chen 2021, arXiv 2101.05982, eq. 1).
+        The least of all critics, or of `target_critics` drawn anew (REDQ, Chen 2021, arXiv 2101.05982).
         The bounds are those of the reward alone, so they are applied before the entropy is added.
         """
         next_q = self.target_critic(next_x, next_action).squeeze(-1)  # (critics, n)

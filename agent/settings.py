@@ -35,6 +35,17 @@ def set_field(config: Any, name: str, text: str) -> Any:
     return _replaced(config, name, name, text)
 
 
+def with_texts(config: Config, texts: Mapping[str, str]) -> Config:
+    """A copy of a config with several fields set, by their dotted names.
+
+    Raises:
+        BadInput: as for `set_field`.
+    """
+    for name, text in texts.items():
+        config = set_field(config, name, str(text))
+    return config
+
+
 def _replaced(config: Any, path: str, name: str, text: str) -> Any:
     head, _, rest = path.partition(".")
     if rest:

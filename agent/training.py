@@ -26,6 +26,7 @@ from regoal.agent.validation import validated
 from regoal.envs.check import require_contract
 from regoal.envs.goal_spec import GoalSpec
 from regoal.envs.recipe import EnvRecipe
+from regoal.errors import BadInput
 
 
 def train(config: TrainConfig, *, notes: Mapping[str, str] | None = None) -> RunResult:
@@ -42,6 +43,9 @@ def train(config: TrainConfig, *, notes: Mapping[str, str] | None = None) -> Run
         Stopped: Ctrl-C or SIGTERM; the run folder holds what was learned, for `resume` to go on from.
     """
     config = validated(config)
+    for name, note in (notes or {}).items():
+        if not (isinstance(name, str) and isinstance(note, str)):
+            raise BadInput("notes", "texts by name", f"{name!r}: {note!r}")
     trust_settings(config)
     recipe = EnvRecipe(config.env, config.shift, config.env_kwargs)
     # One text for one shift, however it was typed: it is what is written down and compared.

@@ -8,7 +8,7 @@ from regoal.agent.agents import agent_name
 from regoal.agent.anchor import Pull
 from regoal.agent.clock import Clock, timed
 from regoal.agent.imitation import imitation
-from regoal.agent.modes import faded, in_force
+from regoal.agent.modes import in_force
 from regoal.buffers.batch import Batch
 from regoal.errors import TrainingFault
 
@@ -32,7 +32,7 @@ def make_updates(training: "Training", poll: Callable[[], object]) -> None:
         state.updates_owed += fresh * agent.updates_per_step
     actor_learns = training.actor_learns
     anchor_weight = in_force(config, state.env_steps)["anchor_weight"]
-    imitation_weight = faded(config.imitation, state.env_steps, config.imitation_steps)
+    imitation_weight = training.experience.imitation_weight(state.env_steps)
 
     def pull_of(batch: Batch) -> Pull | None:
         if actor_learns and training.anchor is not None and anchor_weight > 0:

@@ -17,7 +17,6 @@ AT_LEAST_ONE = (
     "block_episodes",
     "capacity",
     "checkpoint_interval",
-    "discovery_steps",
     "eval_episodes",
     "eval_interval",
     "threads",
@@ -45,6 +44,7 @@ AT_LEAST_ZERO = (
     "seed",
     "n_sampled_goal",
     "informative_share_steps",
+    "discovery_steps",
     "imitation_steps",
     "learning_starts",
     "critic_warmup_steps",
@@ -119,6 +119,15 @@ def _check_hindsight(config: TrainConfig) -> None:
                 f"It {what}: set it to 0, or relabel.",
             )
     _require("discovery", config.discovery, 0 <= config.discovery <= 1, "in [0, 1]")
+    most = config.discovery_steps or config.steps // 2
+    if config.discovery and not config.learning_starts < most < config.steps:
+        raise BadInput(
+            "discovery_steps",
+            f"more than the {config.learning_starts:,} steps before learning starts, "
+            f"fewer than the {config.steps:,} of the run",
+            f"{most:,}",
+            "Half of the run is taken if it is 0; --set discovery=0 goes without.",
+        )
     if config.imitation and config.anchor:
         raise BadInput(
             "imitation",

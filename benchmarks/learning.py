@@ -16,7 +16,7 @@ episodes that no run evaluates itself on, of the policy that a run ended with; i
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -130,10 +130,21 @@ def read_table(path: Path) -> Rows:
     return rows
 
 
-def merged(before: Rows, now: Rows) -> Rows:
-    """The rows of now, and those of before with another env or preset, in the order of the columns."""
-    anew = {(row["env"], row["preset"]) for row in now}
-    kept = [row for row in before if (row["env"], row["preset"]) not in anew]
+def merged(before: Rows, now: Rows, whole: Collection[tuple[str, str]]) -> Rows:
+    """The rows of now, and those of before that they do not replace, in the order of the columns.
+
+    Args:
+        before: rows that there were.
+        now: rows of the runs that have ended well.
+        whole: envs and presets none of whose runs have failed: all rows of before go, those of seeds that
+            were not asked for included. Of others the rows of the same seeds go.
+    """
+    anew = {(row["env"], row["preset"], row["seed"]) for row in now}
+    kept = [
+        row
+        for row in before
+        if (row["env"], row["preset"]) not in whole and (row["env"], row["preset"], row["seed"]) not in anew
+    ]
     return sorted(
         kept + now, key=lambda row: (row["env"], row["preset"], int(row["seed"]), int(row["env_steps"]))
     )
@@ -158,6 +169,10 @@ def measure(cells: Sequence[Cell], results: Path, jobs: int) -> int:
     say(f"{len(cells)} runs, {jobs} at a time; each prints into the .log beside its folder")
     outcomes = run_all(learn, cells, jobs, label=lambda cell: str(cell.path))
     now: Rows = []
+    failed = {
+        _pair(cell) for cell, one in zip(cells, outcomes, strict=True) if isinstance(one, BaseException)
+    }
+    whole = {_pair(cell) for cell in cells} - failed
     for cell, outcome in zip(cells, outcomes, strict=True):
         if isinstance(outcome, BaseException):
             continue
@@ -169,11 +184,15 @@ def measure(cells: Sequence[Cell], results: Path, jobs: int) -> int:
         )
     if now:
         stage = table.with_name(f".{TABLE}")
-        write_rows(stage, Row, merged(before, now))
+        write_rows(stage, Row, merged(before, now, whole))
         stage.rename(table)
         draw_medians(table.with_suffix(".png"), curves_of(read_table(table)), "Learning with presets")
         print(table)
     return _exit_code([one for one in outcomes if isinstance(one, BaseException)])
+
+
+def _pair(cell: Cell) -> tuple[str, str]:
+    return str(cell.columns["env"]), str(cell.columns["preset"])
 
 
 def _exit_code(errors: Sequence[BaseException]) -> int:

@@ -76,7 +76,8 @@ def presets() -> dict[str, Preset]:
 
 def preset_for(env_id: str) -> Preset | None:
     """The preset that an env has by itself, if it has one."""
-    return next((one for one in presets().values() if env_id in one.envs), None)
+    name = env_id.rpartition(":")[2]  # gymnasium imports what stands before it
+    return next((one for one in presets().values() if name in one.envs), None)
 
 
 def preset_named(name: str) -> Preset:

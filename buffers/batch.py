@@ -19,8 +19,8 @@ class Batch:
         action: (n, action_size) float32 in [-1, 1].
         reward: (n,) float32, for `desired_goal`.
         terminated: (n,) bool, for `desired_goal`. Truncation is not termination: bootstrap through it.
-        new_goal: (n,) bool, whether the row carries a hindsight goal that was not yet achieved at t, of the
-            run's own episodes; all False where the buffer was not asked to tell.
+        new_goal: (n,) bool, whether the row carries a hindsight goal that was not yet achieved at t and was
+            later in its own episode; all False where the buffer was not asked to tell.
         n_relabelled: how many rows carry a hindsight goal: the first ones; in a mixed batch the first
             ones of each domain.
         n_source: how many rows, from the first, come from the source domain (`MixedReplay`).

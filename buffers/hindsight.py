@@ -56,7 +56,7 @@ class HindsightBuffer:
             early episodes leave the object where it is: every goal in them is achieved from the start.
         marks: mark episodes in which anything was achieved that was not at their start, although no
             informative share is drawn from them: `discovering` and `share_that_left` need them.
-        tells_new_goals: fill `Batch.new_goal`.
+        tells_new_goals: fill `Batch.new_goal`, which imitation needs.
 
     Attributes:
         informative_share: may be lowered as learning goes on.
@@ -184,7 +184,7 @@ class HindsightBuffer:
         """
         try:
             self._rng.bit_generator.state = state["generator"]
-            self.discovering = bool(state["discovering"])
+            self.discovering = bool(state.get("discovering", False))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise BadInput(
                 "buffer state", "a PCG64 generator's", f"{type(error).__name__}: {error}"
@@ -239,7 +239,9 @@ class HindsightBuffer:
         rows.new_goal[:] = False
         if self._tells_new_goals and n_relabelled:
             achieved, desired = rows.achieved_goal[:n_relabelled], rows.desired_goal[:n_relabelled]
-            rows.new_goal[:n_relabelled] = ~reached(self.goal_spec, achieved, desired)
+            ahead = goal_rows - relabelled.first_row - relabelled.t  # below 0 for what was only desired
+            led_there = (ahead > 0) & (relabelled.t + ahead <= relabelled.length)
+            rows.new_goal[:n_relabelled] = led_there & ~reached(self.goal_spec, achieved, desired)
         return Drawn(at, goal_rows)
 
     def share_that_left(self, last: int) -> float:

@@ -153,7 +153,7 @@ def _single(name: str, known: Iterable[str]) -> Strategy:
         raise BadInput("relabel", expected, repr(name), did_you_mean(name, known))
     try:
         strategy: Strategy = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise BadInput(
             "relabel",
             f"a function {function!r} in an importable module {module!r}",

@@ -17,14 +17,15 @@ from regoal.agent.inspection import inspect
 from regoal.agent.replay_files import read_segments
 from regoal.agent.validation import validated
 from regoal.buffers import Episode, HindsightBuffer
-from regoal.envs.goal_spec import GoalSpec
 from regoal.errors import BadInput
 
+from .fake_spec import point_spec
 from .reference import FakeScorer, origin, tagged_episode
 from .test_informative import still_episode
-from .test_resume import SMALL, config
+from .test_resume import SMALL, Killed, _cut, config
 
 LENGTH = 4
+POINT = point_spec()
 
 
 def moved_late(number: int) -> Any:
@@ -83,7 +84,7 @@ def test_it_goes_on_where_it_was() -> None:
     assert other.discovering
 
 
-def episode_of(spec: GoalSpec, *, still: bool) -> Episode:
+def episode_of(*, still: bool) -> Episode:
     """An episode of PointReach that crosses the table, or stays where it begins."""
     achieved = np.linspace([-0.5, 0.0], [-0.5, 0.0] if still else [0.5, 0.0], 51)
     desired = np.array([0.9, 0.9])
@@ -92,7 +93,7 @@ def episode_of(spec: GoalSpec, *, still: bool) -> Episode:
         achieved_goal=achieved,
         desired_goal=desired,
         action=np.zeros((50, 2), np.float32),
-        reward=spec.reward(achieved[1:], np.broadcast_to(desired, (50, 2))),
+        reward=POINT.reward(achieved[1:], np.broadcast_to(desired, (50, 2))),
         terminated=False,
         success=np.zeros(50, np.bool_),
         index=0,
@@ -101,32 +102,40 @@ def episode_of(spec: GoalSpec, *, still: bool) -> Episode:
 
 
 def experience_of(tmp_path: Path, **changes: Any) -> Experience:
-    settings = {"env": "regoal/PointReach-v0", "out": str(tmp_path / "run"), "discovery": 0.8} | changes
-    return Experience(TrainConfig(**settings), GoalSpec.of("regoal/PointReach-v0"))
+    settings = {"discovery": 0.8, "imitation": 2.0, "imitation_steps": 400} | changes
+    config = TrainConfig(env="regoal/PointReach-v0", out=str(tmp_path / "run"), **settings)
+    return Experience(config, POINT)
 
 
 def test_it_ends_when_enough_episodes_change_what_is_achieved(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     experience = experience_of(tmp_path)
-    spec = GoalSpec.of("regoal/PointReach-v0")
     for number in range(DISCOVERY_EPISODES):
+        experience.end_discovery_if_due(50 * number)
         assert experience.own.discovering
-        experience.add(episode_of(spec, still=number % 5 == 0))
+        experience.add(episode_of(still=number % 5 == 0))
+    assert experience.imitation_weight(2_500) == 0
+    experience.end_discovery_if_due(2_500)
     assert not experience.own.discovering
-    assert "goals are learned from now on: 80% of episodes" in capsys.readouterr().err
-    experience.add(episode_of(spec, still=True))
+    assert "goals are learned after 2,500 env steps: 80% of episodes" in capsys.readouterr().err
+    experience.add(episode_of(still=True))
+    experience.end_discovery_if_due(2_550)
     assert not experience.own.discovering
-    assert experience.sample(64, 1_000).n_relabelled > 0
+    assert experience.goals_since == 2_500
+    assert experience.sample(64, 2_550).n_relabelled > 0
+    # The pull fades from when goals are learned.
+    assert [experience.imitation_weight(2_500 + steps) for steps in (0, 100, 400, 500)] == [2.0, 1.5, 0, 0]
 
 
-def test_it_ends_after_its_steps(tmp_path: Path) -> None:
-    experience = experience_of(tmp_path, discovery_steps=500)
-    spec = GoalSpec.of("regoal/PointReach-v0")
-    for _ in range(DISCOVERY_EPISODES):
-        experience.add(episode_of(spec, still=True))
-    assert experience.sample(64, 499).n_relabelled == 0
-    assert experience.sample(64, 500).n_relabelled > 0
+@pytest.mark.parametrize(("settings", "most"), [({"discovery_steps": 500}, 500), ({"steps": 3_000}, 1_500)])
+def test_it_ends_after_its_steps(tmp_path: Path, settings: dict[str, int], most: int) -> None:
+    experience = experience_of(tmp_path, **settings)
+    experience.add(episode_of(still=True))
+    experience.end_discovery_if_due(most - 1)
+    assert experience.sample(64, most - 1).n_relabelled == 0
+    experience.end_discovery_if_due(most)
+    assert experience.sample(64, most).n_relabelled > 0
 
 
 def test_nothing_of_it_without_asking(tmp_path: Path) -> None:
@@ -138,7 +147,9 @@ def test_nothing_of_it_without_asking(tmp_path: Path) -> None:
     [
         ({"discovery": 1.5}, "discovery"),
         ({"discovery": float("nan")}, "discovery"),
-        ({"discovery": 0.9, "discovery_steps": 0}, "discovery_steps"),
+        ({"discovery": 0.9, "discovery_steps": -1}, "discovery_steps"),
+        ({"discovery": 0.9, "steps": 3_000, "discovery_steps": 3_000}, "fewer than the 3,000 of the run"),
+        ({"discovery": 0.9, "steps": 3_000, "learning_starts": 1_500}, "more than the 1,500 steps before"),
     ],
 )
 def test_bad_settings_are_refused(changes: dict[str, Any], message: str) -> None:
@@ -146,10 +157,33 @@ def test_bad_settings_are_refused(changes: dict[str, Any], message: str) -> None
         validated(TrainConfig(env="FetchPush-v4", out="run", **changes))
 
 
-def test_it_needs_an_env_with_two_rewards(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"discovery: expected 0 where .* two rewards"):
-        train(TrainConfig(env="FetchReachDense-v4", out=str(tmp_path / "run"), discovery=0.9))
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"env": "FetchReachDense-v4"}, r"discovery: expected 0 where .* exactly two rewards.*--preset none"),
+        (
+            {"env": "FetchReach-v4", "capacity": 2_000},
+            r"capacity: expected room for the 50 episodes .* 2,500",
+        ),
+    ],
+)
+def test_where_it_cannot_work_it_is_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        train(TrainConfig(out=str(tmp_path / "run"), discovery=0.9, **changes))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_source_s_episodes_serve_it_too(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    train(config(source, agent=SMALL, discovery=0.9, keep_replay=True))
+    settings = resolve(source, FinetuneConfig(out=str(tmp_path / "run"), mode="rlpd"))
+    assert settings.discovery == 0.9
+    experience = Experience(settings, POINT, newest_checkpoint(source).segments)
+    experience.add(episode_of(still=True))
+    batch = experience.sample(64, 50)
+    assert (batch.n_source, batch.n_relabelled) == (32, 0)
+    experience.end_discovery_if_due(settings.steps)
+    assert experience.sample(64, settings.steps).n_relabelled > 32
 
 
 def test_only_fresh_networks_discover(tmp_path: Path) -> None:
@@ -170,7 +204,7 @@ def test_only_fresh_networks_discover(tmp_path: Path) -> None:
 
 def test_inspect_shows_what_is_learned(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    train(config(run, agent=SMALL, discovery=1.0, discovery_steps=10_000))
+    _cut(lambda: train(config(run, discovery=1.0)), "_add", 3, Killed)
     found = inspect(run)
     assert found.discovering == found.to_json()["discovering"]
     assert found.discovering

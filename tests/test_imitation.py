@@ -80,13 +80,18 @@ def test_only_its_rows_count_and_all_divide() -> None:
     np.testing.assert_allclose(gradient, [[1.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 2.0]])
 
 
-@given(st.lists(st.integers(1, 9), min_size=1, max_size=20), st.floats(0.1, 3.0), st.integers(0, 2**32 - 1))
-def test_a_goal_is_new_where_hindsight_gave_it_and_it_was_not_achieved(
-    lengths: list[int], threshold: float, seed: int
+@given(
+    st.lists(st.integers(1, 9), min_size=1, max_size=20),
+    st.floats(0.1, 3.0),
+    st.sampled_from(["future", "episode", "random", "desired", "rfaab"]),
+    st.integers(0, 2**32 - 1),
+)
+def test_a_goal_is_new_where_the_episode_went_on_to_it_and_had_not_achieved_it(
+    lengths: list[int], threshold: float, strategy: str, seed: int
 ) -> None:
     scorer = FakeScorer(max_episode_steps=9, threshold=threshold)
     told, not_told = (
-        HindsightBuffer(scorer, 1_000, strategy="episode", seed=seed, tells_new_goals=tells)
+        HindsightBuffer(scorer, 1_000, strategy=strategy, seed=seed, tells_new_goals=tells)
         for tells in (True, False)
     )
     for number, length in enumerate(lengths):
@@ -94,7 +99,8 @@ def test_a_goal_is_new_where_hindsight_gave_it_and_it_was_not_achieved(
             buffer.add_episode(tagged_episode(number, length, scorer))
     batch, trace = told.sample_traced(64)
     new = ~reached(scorer, trace.achieved_goal, batch.desired_goal.numpy())
-    assert np.array_equal(batch.new_goal.numpy(), new & trace.relabelled)
+    led_there = (trace.goal_episode == trace.episode) & (trace.goal_t > trace.t)
+    assert np.array_equal(batch.new_goal.numpy(), new & led_there)
     other = not_told.sample(64)
     assert not other.new_goal.any()
     assert torch.equal(other.desired_goal, batch.desired_goal)  # to be told costs no draw
@@ -112,7 +118,7 @@ def test_the_weight_fades_and_an_actor_that_does_not_learn_is_not_pulled(
     monkeypatch.setattr(updating, "imitation", noted)
     train(config(tmp_path / "run", imitation=2.0, imitation_steps=400, learning_starts=100, workers=0))
     seen = list(dict.fromkeys(weights))
-    assert seen[0] == pytest.approx(2.0 * (1 - 200 / 400))  # of the first block after 100 steps
+    assert seen[0] == pytest.approx(2.0 * (1 - 100 / 400))  # two episodes, 100 steps after learning started
     assert seen == sorted(seen, reverse=True)
     assert min(seen) > 0  # at 0 nothing is asked for any more
 

@@ -19,7 +19,7 @@ from regoal.agent.validation import validated
 from regoal.benchmarks import learning, presets
 from regoal.benchmarks.parallel import RunFailed
 from regoal.benchmarks.presets import chosen, configured, preset_for, preset_named
-from regoal.benchmarks.tables import read_rows
+from regoal.benchmarks.tables import read_rows, write_rows
 from regoal.cli import main
 from regoal.envs.recipe import require_registered
 
@@ -176,7 +176,7 @@ def test_a_run_says_once_which_preset_it_has(tmp_path: Path, capfd: pytest.Captu
     assert capfd.readouterr().err.count(told) == 1
     for seed in (0, 1):
         run = out / f"seed-{seed}"
-        assert tomllib.loads((run / "run.toml").read_text())["preset"] == "tiny"
+        assert tomllib.loads((run / "run.toml").read_text())["notes"] == {"preset": "tiny"}
         assert read_config(run) == regoal.preset(POINT, run, seed=seed)
     assert main(["train", POINT, "--out", str(out), "--preset", "tiny", "--agent", "sac"]) == 2
     assert "error: preset: expected one for sac, got 'tiny'" in capfd.readouterr().err
@@ -224,7 +224,7 @@ def test_learning_keeps_what_is_finished_and_goes_on_with_the_rest(
     assert len(read_rows(run / "metrics.csv")) < 3
     assert _learning(tmp_path, "--seeds", "0..1") == 0
     told = tomllib.loads((run / "run.toml").read_text())
-    assert (told["preset"], len(told["resumed"])) == ("tiny", 1)
+    assert (told["notes"], len(told["resumed"])) == ({"preset": "tiny"}, 1)
     assert [row for row in read_rows(table) if row["seed"] == "0"] == first
     assert len(read_rows(table)) == 6
     # Nothing is left to do, and other envs stay.
@@ -258,8 +258,14 @@ def test_learning_says_what_it_cannot_do(
     ]
     # A run that fails takes no rows away.
     row = dict(zip(learning.COLUMNS, (POINT, "tiny", "0", "200", "1.0", "0.5", "0.25"), strict=True))
+    old = [row | {"seed": seed, "success": "0.1"} for seed in "0125"]
+    write_rows(tmp_path / "results" / "learning.csv", learning.Row, old)
     monkeypatch.setattr(learning, "run_all", lambda function, cells, jobs, label: [[row], RunFailed("broke")])
     assert _learning(tmp_path, "--seeds", "0..1") == 1
+    assert read_rows(tmp_path / "results" / "learning.csv") == [row, *old[1:]]
+    # Where all are well, those of other seeds go with the rest.
+    monkeypatch.setattr(learning, "run_all", lambda function, cells, jobs, label: [[row]])
+    assert _learning(tmp_path, "--seeds", "0") == 0
     monkeypatch.setattr(learning, "run_all", lambda function, cells, jobs, label: [RunFailed("broke")])
     assert _learning(tmp_path, "--seeds", "0") == 1
     assert read_rows(tmp_path / "results" / "learning.csv") == [row]

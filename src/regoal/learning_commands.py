@@ -74,7 +74,8 @@ def train(
         jobs: Runs at a time; as many as there are cores if not given.
         settings: Any other setting.
     """
-    from regoal.agent.settings import set_field
+    from regoal.agent.idle import without_idle
+    from regoal.agent.settings import with_texts
     from regoal.benchmarks.presets import chosen, configured
 
     env_kwargs = trust.grant()
@@ -92,8 +93,9 @@ def train(
         **machine.settings(),
         **{name: value for name, value in given.items() if value is not None},
     )
-    for name, text in assignments(settings, *SET).items():
-        config = set_field(config, name, text)
+    given_texts = assignments(settings, *SET)
+    # Twice: what they leave idle is 0, and what they ask for themselves is refused where it is idle.
+    config = with_texts(without_idle(with_texts(config, given_texts)), given_texts)
     configs = [config] if seeds is None else per_seed(config, seeds)
     if found is None:
         return train_all(configs, jobs)

@@ -20,8 +20,9 @@ from regoal.agent.run_folder import nearest_folder
 from regoal.agent.seeding import Stream, generator
 from regoal.buffers.batch import Batch
 from regoal.buffers.episode import Episode
-from regoal.buffers.hindsight import HindsightBuffer, buffer_bytes
+from regoal.buffers.hindsight import HindsightBuffer
 from regoal.buffers.mixed import MixedReplay
+from regoal.buffers.sizes import buffer_bytes
 from regoal.buffers.trace import Trace
 from regoal.envs.goal_spec import GoalSpec
 from regoal.errors import BadInput

@@ -20,14 +20,14 @@ from regoal.agent.checkpoints import save_checkpoint
 from regoal.agent.clock import N_CLOCKS, Clock, timed
 from regoal.agent.config import TrainConfig
 from regoal.agent.diagnosis import LOOK_EVERY, Diagnosis
+from regoal.agent.evaluating import begin_evaluation, evaluate, write_evaluation
 from regoal.agent.experience import Experience
 from regoal.agent.faults import FaultCount
 from regoal.agent.imitation import require_critic
-from regoal.agent.interrupts import EvaluationLeft, Stopped, StopRequest
+from regoal.agent.interrupts import Stopped, StopRequest
 from regoal.agent.learner import make_learner, state_of
 from regoal.agent.machine import learning_device, worker_count
 from regoal.agent.metrics import columns_of
-from regoal.agent.modes import in_force
 from regoal.agent.normaliser import Normaliser
 from regoal.agent.profile import report as profile_report
 from regoal.agent.progress import Progress
@@ -76,6 +76,8 @@ class Training:
         state: how far it is.
         acting: plays the block that comes next.
         evaluated: plays the evaluation that has no result yet, if `state.pending` says that there is one.
+        log, progress, faults: what the run writes, shows and counts, while it runs.
+        began: when it would have begun without a break [s of the monotonic clock].
     """
 
     def __init__(self, config: TrainConfig, spec: GoalSpec, source: Sequence[Segment] = ()) -> None:
@@ -132,11 +134,11 @@ class Training:
     def _go_on(self, rollouts: Rollouts, stop: StopRequest, *, save_first: bool) -> RunResult:
         print(f"{self.path}: {self.experience.description}", file=sys.stderr)
         state = self.state
-        self._faults = FaultCount(self.path, state)
-        self._began = time.monotonic() - state.wall_seconds
+        self.faults = FaultCount(self.path, state)
+        self.began = time.monotonic() - state.wall_seconds
         with (
-            RunLog(self.path, columns_of(self.config), state.log_bytes, state.env_steps) as self._log,
-            Progress(self.config.steps, self.config.out, state.env_steps) as self._progress,
+            RunLog(self.path, columns_of(self.config), state.log_bytes, state.env_steps) as self.log,
+            Progress(self.config.steps, self.config.out, state.env_steps) as self.progress,
         ):
             if save_first:  # from now on the folder can be loaded, whatever happens
                 self._save()
@@ -148,7 +150,7 @@ class Training:
                 raise
             self._save(finished=not stop.requested)
         if self.clocks is not None:
-            print(profile_report(self.clocks, time.monotonic() - self._began, self.workers), file=sys.stderr)
+            print(profile_report(self.clocks, time.monotonic() - self.began, self.workers), file=sys.stderr)
         if stop.requested:
             raise Stopped(str(self.path), stop.signal)
         success = float("nan") if state.success is None else state.success
@@ -169,14 +171,14 @@ class Training:
     def _learn(self, rollouts: Rollouts, stop: StopRequest) -> None:
         config, state = self.config, self.state
         if state.pending is not None:
-            self._begin_evaluation(rollouts)
+            begin_evaluation(self, rollouts)
         elif not state.evaluations:
             self._evaluate(rollouts, stop)
         if state.env_steps < config.steps:
             rollouts.collect(self.acting, self._next_block())
         while state.env_steps < config.steps and not stop.requested:
             before = state.env_steps
-            self._add(rollouts.episodes(self._faults.in_training))
+            self._add(rollouts.episodes(self.faults.in_training))
             ended = state.env_steps >= config.steps
             self.acting = self.learner.policy()
             if not (ended or stop.requested):
@@ -187,10 +189,10 @@ class Training:
             if ended or self._passed(config.eval_interval, before):
                 self._evaluate(rollouts, stop)
             elif rollouts.evaluated:
-                self._write_evaluation(rollouts, stop)
+                write_evaluation(self, rollouts, stop)
             if not ended and self._passed(config.checkpoint_interval, before):
                 self._save()
-        self._write_evaluation(rollouts, stop)
+        write_evaluation(self, rollouts, stop)
 
     def _next_block(self) -> range:
         return range(self.state.episodes, self.state.episodes + self.config.block_episodes)
@@ -207,12 +209,12 @@ class Training:
             state.env_steps += len(episode)
             state.episodes += 1
             state.failed_in_a_row = 0
-            self._log.episode(episode, state.env_steps)
+            self.log.episode(episode, state.env_steps)
             state.note("rollout_success", float(episode.success[-1]))
             state.note("rollout_return", float(episode.reward.sum()))
             state.note("rollout_length", float(len(episode)))
             self.normaliser.update(episode.observation, self._goals_fed(episode))
-            self._progress.advance(len(episode))
+            self.progress.advance(len(episode))
         self.experience.end_discovery_if_due(state.env_steps)
         # Until it learns the policy stays as it is: other statistics would make another one of it.
         if self.actor_learns:
@@ -238,53 +240,7 @@ class Training:
         return self.state.env_steps // interval > before // interval
 
     def _evaluate(self, rollouts: Rollouts, stop: StopRequest) -> None:
-        """Begin an evaluation of what is learned so far; workers play it while learning goes on."""
-        self._write_evaluation(rollouts, stop)
-        state = self.state
-        self.evaluated = self.learner.policy()
-        self._begin_evaluation(rollouts)
-        state.evaluations += 1
-        state.pending = state.counters() | {
-            name: float(np.mean(values)) for name, values in state.noted.items()
-        }
-        if self.config.source:
-            state.pending |= in_force(self.config, state.env_steps)
-        if self.config.imitation:
-            state.pending["imitation_weight"] = self.experience.imitation_weight(state.env_steps)
-        state.noted = {}
-        if not rollouts.has_workers:
-            self._write_evaluation(rollouts, stop)
-
-    def _begin_evaluation(self, rollouts: Rollouts) -> None:
-        rollouts.evaluate(self.evaluated, self.config.eval_episodes)
-        self._faults.evaluation = 0
-
-    def _write_evaluation(self, rollouts: Rollouts, stop: StopRequest) -> None:
-        """Wait for the evaluation, if one was begun, and write its row; a stop leaves it for later."""
-        state = self.state
-        if state.pending is None:
-            return
-        try:
-            found = rollouts.evaluation(self._faults.in_evaluation, stop.leave_evaluation)
-        except EvaluationLeft:
-            return
-        row, state.pending = state.pending, None
-        state.success = found.success
-        seconds = time.monotonic() - self._began
-        self._log.evaluation(
-            row
-            | {
-                "success": found.success,
-                "success_any": found.success_any,
-                "return": found.mean_return,
-                "episode_length": found.mean_length,
-                "eval_episodes": found.episodes,
-                "eval_failed_episodes": self._faults.evaluation,
-                "wall_seconds": seconds,
-                "wall_env_steps_per_second": state.env_steps / max(seconds, 1e-9),
-            }
-        )
-        self._progress.evaluated(found.success, int(row["env_steps"]))
+        evaluate(self, rollouts, stop)
 
     def _save(self, *, finished: bool = False, inside_block: bool = False) -> None:
         """Write a checkpoint.
@@ -294,10 +250,10 @@ class Training:
             inside_block: an error came between two block boundaries: what follows will not be bit-exact.
         """
         state = self.state
-        state.wall_seconds = time.monotonic() - self._began
+        state.wall_seconds = time.monotonic() - self.began
         keep = self.config.keep_replay or not finished
         with timed(self.clocks, Clock.SAVING), writing(self.path):
-            state.log_bytes = self._log.sizes()
+            state.log_bytes = self.log.sizes()
             complete = False
             try:
                 self.experience.write()

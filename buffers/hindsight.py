@@ -12,7 +12,6 @@ from regoal.buffers.discovery import draw_for_discovery, score_leaving
 from regoal.buffers.episode import Episode
 from regoal.buffers.numbering import Ints
 from regoal.buffers.scores import GoalScorer, reached, require_scores, require_shapes
-from regoal.buffers.sizes import bytes_needed
 from regoal.buffers.storage import EpisodeStorage, Transitions, joined
 from regoal.buffers.strategies import Strategy, checked, strategy_named
 from regoal.buffers.trace import Drawn, Trace
@@ -21,18 +20,6 @@ from regoal.errors import BadInput
 BOTH_ENDS = np.arange(2)  # of a transition: its row and the next
 REDRAWS = 5  # of a goal that teaches nothing; late in an episode there may be no other
 NO_ROWS: Ints = np.empty(0, np.int64)
-
-
-def buffer_bytes(goal_spec: GoalScorer, capacity: int, *, marks: bool = False) -> int:
-    """Memory that a full buffer takes [bytes]."""
-    return bytes_needed(
-        capacity,
-        goal_spec.max_episode_steps,
-        goal_spec.observation_size,
-        goal_spec.goal_size,
-        goal_spec.action_size,
-        marks=marks,
-    )
 
 
 class HindsightBuffer:

@@ -22,7 +22,7 @@ from regoal.buffers.batch import Batch
 from regoal.buffers.episode import Episode
 from regoal.buffers.hindsight import HindsightBuffer
 from regoal.buffers.mixed import MixedReplay
-from regoal.buffers.sizes import buffer_bytes
+from regoal.buffers.sizes import bytes_needed
 from regoal.buffers.trace import Trace
 from regoal.envs.goal_spec import GoalSpec
 from regoal.errors import BadInput
@@ -263,3 +263,15 @@ def _require_discovery(config: TrainConfig, spec: GoalSpec) -> None:
             f"{config.capacity:,}",
             fix,
         )
+
+
+def buffer_bytes(goal_spec: GoalSpec, capacity: int, *, marks: bool = False) -> int:
+    """Memory that a full buffer takes [bytes]."""
+    return bytes_needed(
+        capacity,
+        goal_spec.max_episode_steps,
+        goal_spec.observation_size,
+        goal_spec.goal_size,
+        goal_spec.action_size,
+        marks=marks,
+    )

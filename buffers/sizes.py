@@ -1,7 +1,6 @@
 """How much memory a ring of episodes takes."""
 
 from regoal.buffers.numbering import numbering_bytes
-from regoal.buffers.scores import GoalScorer
 
 
 def rows_needed(capacity: int, longest: int) -> int:
@@ -30,15 +29,3 @@ def bytes_needed(
     per_slot = 2 * 4 + 1 + 4 * goal_size
     numberings = (2 if marks else 1) * numbering_bytes(capacity, slots)
     return rows * per_row + slots * per_slot + numberings
-
-
-def buffer_bytes(goal_spec: GoalScorer, capacity: int, *, marks: bool = False) -> int:
-    """Memory that a full buffer takes [bytes]."""
-    return bytes_needed(
-        capacity,
-        goal_spec.max_episode_steps,
-        goal_spec.observation_size,
-        goal_spec.goal_size,
-        goal_spec.action_size,
-        marks=marks,
-    )

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import regoal
-from regoal.buffers.sizes import buffer_bytes, bytes_needed, rows_needed, slots_needed
+from regoal.agent.experience import buffer_bytes
+from regoal.buffers.sizes import bytes_needed, rows_needed, slots_needed
 from regoal.buffers.storage import EpisodeStorage
 from regoal.errors import BadInput
 

@@ -63,8 +63,8 @@ def test_weaker_robot(tmp_path: Path) -> None:
     printed = run_page(ROOT / "docs" / "weaker-robot.md", tmp_path)
     trained, weak, sagging = (success(line) for line in printed[1].splitlines())
     assert min(trained, weak) >= 0.95
-    assert sagging <= 0.8
-    assert success(printed[2].splitlines()[-1]) >= 0.95
+    assert sagging <= 0.6
+    assert success(printed[2].splitlines()[-1]) >= max(0.7, sagging + 0.2)  # 0.02 of the action are left
     assert "better than all others" in printed[3]
     assert printed[4] == "(4,) True\n"
 

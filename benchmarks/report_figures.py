@@ -68,7 +68,8 @@ def draw_intervals(found: Sequence[Arm], arms: Sequence[str]) -> Any:
         for one, place, marker in ((arm.area, row + 0.12, "o"), (arm.final, row + 0.38, "D")):
             axes.plot([one.low, one.high], [place, place], color=colour, lw=2.5, solid_capstyle="butt")
             axes.plot(one.value, place, marker, color=colour, ms=6)
-    axes.set(xlabel="success rate", xlim=(-0.02, 1.02), ylim=(len(found) - 0.3, -0.75), yticks=[])
+    label = "success rate: circles over the run, diamonds at its end"
+    axes.set(xlabel=label, xlim=(-0.02, 1.02), ylim=(len(found) - 0.3, -0.75), yticks=[])
     axes.spines["left"].set_visible(False)
     return figure
 

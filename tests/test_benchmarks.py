@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,9 @@ from regoal import BadInput, DDPGConfig, TrainConfig, train
 from regoal.agent.checkpoints import newest_checkpoint
 from regoal.agent.modes import MODES
 from regoal.benchmarks import demo, modes, shift_table, speed
-from regoal.benchmarks.measures import steps_to
+from regoal.benchmarks.measures import final_success, steps_to
 from regoal.benchmarks.parallel import RunFailed, run_all
+from regoal.benchmarks.results import read_results
 from regoal.benchmarks.statistics import bootstrap_interval, wilson_interval
 from regoal.benchmarks.tables import read_rows
 from regoal.envs.shift_levels import LEVELS, MEASURED
@@ -275,3 +277,23 @@ def test_parts_measured_again_leave_the_other_rows_as_they_are(
     machine["cpu"] = "another"  # whose figures must not stand beside those of the first
     speed.write_results(tmp_path, [row("b", 2.0)], afresh=False)
     assert [one["measure"] for one in read_rows(tmp_path / "speed.csv")] == ["b"]
+
+
+def test_what_the_readme_says_of_fine_tuning_is_in_its_table() -> None:
+    results = read_results(RESULTS / "transfer.csv")
+    turned, *others = results.tasks
+    assert turned.endswith("action_rotation=90")
+    assert len(others) == 2
+    keeping = ("warm_start", "naive", "replay_mix", "anchor")
+
+    def final(relabel: str, modes: Sequence[str], tasks: Sequence[str]) -> list[float]:
+        curves = [results.curve(task, f"{relabel}-{mode}") for task in tasks for mode in modes]
+        assert {len(curve.success) for curve in curves} == {5}
+        return [float(final_success(curve).mean()) for curve in curves]
+
+    text = (ROOT / "README.md").read_text()
+    assert f"weights ends at {min(final('future', keeping, results.tasks)):.2f} or more" in text
+    assert min(final("none", keeping, [turned])) >= 0.95
+    without = final("none", keeping, others)
+    assert f"between {min(without):.2f} and {max(without):.2f}" in text
+    assert f"scratch ends at {max(final('none', ['scratch'], results.tasks)):.2f} or less" in text

@@ -44,6 +44,7 @@ def run(tmp_path: Path, unfinished: Path) -> Path:
 @pytest.fixture
 def powerless() -> Iterator[Path]:
     """A folder that everybody may enter, in a process to which read-only folders are read-only."""
+    main(["settings"])  # imports what commands need: whoever has no rights may not read that either
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
     root = os.geteuid() == 0

@@ -1,7 +1,7 @@
 """How well the presets learn: every env that has one, seed by seed, and when it is where.
 
     python -m regoal.benchmarks.learning --results benchmarks/results
-    python -m regoal.benchmarks.learning --env FetchPush-v4 --seeds 0..4 --jobs 1
+    python -m regoal.benchmarks.learning --env FetchPush-v4 --seeds 0..4 --jobs 2
 
 Runs are ordinary run folders, OUT/PRESET/ENV/seed-K. The same command goes on with those that are not
 finished and does not run the others again; `learning.csv` keeps its rows of envs and presets that are not
@@ -9,9 +9,10 @@ run this time.
 
 `wall_seconds` is that of metrics.csv: what the run had taken, over all its sittings, when the result of the
 evaluation was there. Evaluations and checkpoints are in it, so it is never less than the training took; what
-was done twice after a kill counts once. A run is one process with one thread, and `--jobs` of them share the
-machine: figures to publish are of no more jobs than there are cores. `test_success` is the success over 100
-episodes that no run evaluates itself on, of the policy that a run ended with; it stands in its last row.
+was done twice after a kill counts once. One run at a time plays and evaluates in workers beside it, as
+`regoal train` does; several (`--jobs`) take a core each, and longer: figures to publish are of one.
+`test_success` is the success over 100 episodes that no run evaluates itself on, of the policy that a run
+ended with; it stands in its last row.
 """
 
 import argparse
@@ -20,8 +21,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from regoal.agent.config import AUTO
 from regoal.agent.interrupts import Stopped
-from regoal.agent.machine import cores
 from regoal.agent.trust import trust_settings
 from regoal.agent.validation import validated
 from regoal.benchmarks.cell_run import Job, is_finished, run_cell
@@ -83,8 +84,16 @@ def _of_env(env: str) -> Preset:
     return found
 
 
-def cells_of(pairs: Sequence[tuple[Preset, str]], seeds: Sequence[int], out: Path) -> list[Cell]:
+def cells_of(
+    pairs: Sequence[tuple[Preset, str]], seeds: Sequence[int], out: Path, workers: int = 0
+) -> list[Cell]:
     """The runs, put together and validated.
+
+    Args:
+        pairs: presets and the envs that they are tried in.
+        seeds: of the runs.
+        out: folder of their folders.
+        workers: that play beside the one that learns; numbers do not depend on them.
 
     Raises:
         BadInput: a preset that does not work.
@@ -93,7 +102,7 @@ def cells_of(pairs: Sequence[tuple[Preset, str]], seeds: Sequence[int], out: Pat
     for preset, env in pairs:
         for seed in seeds:
             name = f"{preset.name}/{folder_name(env)}/seed-{seed}"
-            config = validated(configured(preset, env, out / name, seed=seed, workers=0))
+            config = validated(configured(preset, env, out / name, seed=seed, workers=workers))
             columns = {"env": env, "preset": preset.name, "seed": seed}
             cells.append(Cell(name, config, columns=columns, preset=preset.name))
     return cells
@@ -210,7 +219,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--env", nargs="+", default=[], help="those of the presets if not given")
     parser.add_argument("--preset", nargs="+", default=[], help="those of the envs if not given")
     parser.add_argument("--seeds", default="0..2")
-    parser.add_argument("--jobs", type=int, default=cores(), help="runs at a time")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time; one alone uses all cores")
     parser.add_argument("--out", type=Path, default=Path("runs/learning"))
     parser.add_argument("--results", type=Path, help="folder for the table and the plot; OUT if not given")
     options = parser.parse_args(argv)
@@ -218,7 +227,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.jobs < 1:
             raise BadInput("jobs", "1 or more", str(options.jobs))
         pairs = asked_for(options.env, options.preset)
-        cells = cells_of(pairs, parse_seeds(options.seeds), options.out)
+        workers = AUTO if options.jobs == 1 else 0
+        cells = cells_of(pairs, parse_seeds(options.seeds), options.out, workers)
         return measure(cells, options.results or options.out, options.jobs)
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)

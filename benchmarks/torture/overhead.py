@@ -4,6 +4,8 @@ import dataclasses
 import time
 from pathlib import Path
 
+import torch
+
 from regoal.agent.agents import agent_name
 from regoal.agent.clock import Clock
 from regoal.agent.config import DDPGConfig, SACConfig, TrainConfig
@@ -44,6 +46,7 @@ def overhead(folder: Path, tries: int) -> Tally:
 
 def _share(config: TrainConfig) -> float:
     """Share of the wall time of a run that it saves."""
+    torch.set_num_threads(config.threads)
     spec = require_contract(EnvRecipe(config.env, config.shift, config.env_kwargs))
     training = begin(config, spec)
     began = time.monotonic()

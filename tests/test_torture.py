@@ -226,6 +226,16 @@ def test_what_checkpoints_cost_is_measured(tmp_path: Path, monkeypatch: pytest.M
     assert tally.tries == len(tally.failures) == 1, "three checkpoints are not for nothing"
 
 
+def test_the_guide_shows_what_was_found() -> None:
+    rows = read_rows(ROOT / "benchmarks" / "results" / "torture.csv")
+    assert [row["test"] for row in rows] == list(torture.TESTS)
+    assert all(row["failures"] == "0" for row in rows)
+    assert all(
+        int(row["tries"]) >= tries for row, (_, tries) in zip(rows, torture.TESTS.values(), strict=True)
+    )
+    assert torture.table(rows) in (ROOT / "docs" / "trust.md").read_text()
+
+
 def test_rows_of_other_tests_stay_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, failures in (("resets", []), ("kill", ["try 1: lost"])):
         test = lambda folder, tries, failures=failures: Tally(tries, failures, "so")  # noqa: E731

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -90,6 +90,16 @@ def main() -> int:
         print("  ".join(map(as_text, astuple(row))), flush=True)
         write_rows(path, Row, [rows[one] for one in TESTS if one in rows])
     return int(failed)
+
+
+def table(rows: Sequence[Mapping[str, str]]) -> str:
+    """Rows of torture.csv as the table in docs/trust.md."""
+    lines = ["| test | tries | failures | seconds | what was found |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {row['test']} | {int(row['tries']):,} | {row['failures']} | {row['seconds']} | {row['note']} |"
+        for row in rows
+    ]
+    return "\n".join(lines)
 
 
 def _row(name: str, scale: float) -> Row:

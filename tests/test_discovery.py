@@ -173,6 +173,12 @@ def test_where_it_cannot_work_it_is_refused(tmp_path: Path, changes: dict[str, A
     assert not (tmp_path / "run").exists()
 
 
+def test_it_cannot_be_rewarded_where_failing_pays(tmp_path: Path) -> None:
+    config = TrainConfig(env="regoal/PointReach-v0", out=str(tmp_path / "run"), discovery=0.9)
+    with pytest.raises(BadInput, match=r"the worse of them 0 or less, got .* gives 1 to 2"):
+        Experience(config, point_spec(reward_range=(1.0, 2.0)))
+
+
 def test_a_source_s_episodes_serve_it_too(tmp_path: Path) -> None:
     source = tmp_path / "source"
     train(config(source, agent=SMALL, discovery=0.9, keep_replay=True))

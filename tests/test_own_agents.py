@@ -248,6 +248,8 @@ COUNTED = "self.critic_optimiser.steps % self.config.delay"
         ([(', "actor_loss")', ")")], r"columns: .*got none for 'actor_loss'.*'q_mean', 'actor_loss'\)"),
         ([("if actor_learns:", "if True:")], "update: expected an actor that stays as it is"),
         ([(PULL, "")], "update: expected a pull that moves the actor .* one without effect. if pull is not"),
+        ([(PULL, " + pull.weight * (action - pull.action).square().mean()")],
+         "update: expected a pull of no row to leave the actor as it is .imitation., got one that moves it"),
         ([(f"if {COUNTED}:", "self.n = getattr(self, 'n', 0) + 1\n        if self.n % self.config.delay:")],
          "update: .*got another .* after these were restored: a resumed run would not be the same"),
         ([(", generator=self.noise", "")], "update: .*draw from a torch_generator"),

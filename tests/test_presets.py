@@ -23,6 +23,7 @@ from regoal.benchmarks.tables import read_rows, write_rows
 from regoal.cli import main
 from regoal.envs.recipe import require_registered
 
+ROOT = Path(__file__).parents[1]
 POINT, MAZE = "regoal/PointReach-v0", "PointMaze_UMaze-v3"
 TINY = """
 date = 2026-01-31
@@ -71,6 +72,7 @@ def test_shipped_presets_can_be_run_and_no_env_has_two() -> None:
 def test_an_env_has_its_preset_where_the_agent_is_its_own() -> None:
     ours = preset_named("tiny")
     assert preset_for(POINT) == ours
+    assert preset_for(f"some_module:{POINT}") == ours
     assert preset_for(MAZE) is None
     assert chosen("auto", POINT) == chosen("auto", POINT, "ddpg") == chosen("tiny", MAZE) == ours
     assert chosen("auto", POINT, "sac") is chosen("auto", MAZE) is chosen("none", POINT) is None
@@ -154,6 +156,10 @@ def test_train_takes_what_is_given_over_the_preset(monkeypatch: pytest.MonkeyPat
     config, notes = _begun(monkeypatch, "--agent", "ddpg", *given)
     assert (config.steps, config.relabel, config.imitation, config.discovery) == (300, "none", 0.0, 0.0)
     assert (config.agent.gamma, config.agent.batch_size, notes) == (0.7, 8, {"preset": "tiny"})
+    config, _ = _begun(monkeypatch, "--set", "relabel=none")
+    assert (config.relabel, config.imitation, config.informative_share) == ("none", 0.0, 0.0)
+    config, _ = _begun(monkeypatch, "--set", "relabel=none", "imitation=1")  # for validation to refuse
+    assert config.imitation == 1.0
     config, _ = _begun(monkeypatch, "--n-sampled-goal", "2", "--shift", "action_gain=0.5", "--workers", "0")
     assert (config.n_sampled_goal, config.shift, config.workers) == (2, "action_gain=0.5", 0)
     for general in (["--preset", "none"], ["--agent", "sac"]):
@@ -269,3 +275,19 @@ def test_learning_says_what_it_cannot_do(
     monkeypatch.setattr(learning, "run_all", lambda function, cells, jobs, label: [RunFailed("broke")])
     assert _learning(tmp_path, "--seeds", "0") == 1
     assert read_rows(tmp_path / "results" / "learning.csv") == [row]
+
+
+def test_notes_that_are_no_texts_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="notes: expected texts by name, got 'preset': None"):
+        regoal.train(TrainConfig(env=POINT, out=str(tmp_path / "run")), notes={"preset": None})
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_guide_tells_what_the_push_preset_was_measured_to_do() -> None:
+    rows = read_rows(ROOT / "benchmarks" / "results" / "learning.csv")
+    (last,) = [row for row in rows if row["test_success"] and row["preset"] == "push"]
+    told = (
+        f"seed {last['seed']}: {float(last['test_success']):.2f} over 100 episodes after "
+        f"{int(last['env_steps']):,} env steps and {round(float(last['wall_seconds'])):,} s"
+    )
+    assert told in (ROOT / "docs" / "objects.md").read_text()

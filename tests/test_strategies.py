@@ -292,7 +292,9 @@ def test_no_part_of_a_mixture_is_imported_before_all_weights_are_known() -> None
     assert "antigravity" not in sys.modules
 
 
-@pytest.mark.parametrize("name", ["no_such_module_here:f", "math:no_such_function", ":f", "math:", "math:pi"])
+@pytest.mark.parametrize(
+    "name", ["no_such_module_here:f", ".x:f", "math:no_such_function", ":f", "math:", "math:pi"]
+)
 def test_a_function_that_is_not_there_is_refused(name: str) -> None:
     with pytest.raises(BadInput, match="relabel"):
         strategy_named(name)

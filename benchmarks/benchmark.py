@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -31,7 +32,7 @@ from regoal.benchmarks.parallel import POLL_SECONDS, NodeLost, ProcessDied
 from regoal.benchmarks.results import write_results
 from regoal.benchmarks.tables import read_rows
 from regoal.envs.recipe import EnvRecipe
-from regoal.errors import EXIT_FAILED, BadInput
+from regoal.errors import EXIT_FAILED, BadInput, did_you_mean
 
 # Times that a cell is begun; the last one fails it. A lost node is seldom the fault of what ran there.
 MOST_LOSSES = {"silent": 2, "died": 3, "lost its node": 10}
@@ -92,6 +93,7 @@ def run_suite(
     *,
     retry: bool = False,
     silent_seconds: float = SILENT_SECONDS,
+    only: str = "",
 ) -> int:
     """Run what is not finished of a benchmark, and write its results.
 
@@ -101,6 +103,7 @@ def run_suite(
         launcher: where cells run.
         retry: run those again, too, that failed before.
         silent_seconds: a cell whose log does not grow for so long is ended, and begun once more.
+        only: run no cells but those with this text in their names, and what they start from.
 
     Returns:
         The exit code: 0 where all cells are finished, 1 where some failed, 130 or 143 after a signal.
@@ -109,6 +112,7 @@ def run_suite(
         BadInput: a cell that cannot work, or a folder of something else; nothing has run.
     """
     cells = cells_of(suite, out)
+    wanted = named(cells, only)
     require_buildable(suite, cells)
     make_folder(suite, out)
     with RunLock(out), StopRequest() as stop:
@@ -116,13 +120,26 @@ def run_suite(
         launcher.prepare(out)
         write_suite(suite, out)
         schedule = Schedule(suite, cells, out, launcher, silent_seconds)
-        schedule.run(stop, retry=retry)
+        schedule.run(stop, wanted, retry=retry)
         write_results(out)
     say(schedule.summary())
     if stop.requested:
         say("stopped; the same command goes on")
         return 128 + stop.signal
     return EXIT_FAILED if schedule.failures else 0
+
+
+def named(cells: Sequence[Cell], text: str) -> set[str]:
+    """Names of the cells that have a text in theirs, and of what they start from.
+
+    Raises:
+        BadInput: none has.
+    """
+    found = [cell for cell in cells if text in cell.name]
+    if not found:
+        arms = dict.fromkeys(cell.name.rpartition("/")[0] for cell in cells if cell.columns)
+        raise BadInput("only", "a part of the name of a cell", repr(text), did_you_mean(text, arms))
+    return {one.name for cell in found for one in (cell, cell.source) if one is not None}
 
 
 def require_buildable(suite: Suite, cells: list[Cell]) -> None:
@@ -167,12 +184,13 @@ class Schedule:
         self.failures = {name: one for name, one in read_failures(out).items() if name not in self._finished}
         self._attempts = Counter({name: one.attempts for name, one in self.failures.items()})
 
-    def run(self, stop: StopRequest, *, retry: bool) -> None:
-        """Run what is to be run, until nothing is left or a stop is asked for."""
+    def run(self, stop: StopRequest, wanted: Collection[str], *, retry: bool) -> None:
+        """Run what is to be run of the wanted ones, until nothing is left or a stop is asked for."""
         if retry:
             self.failures = {}
         write_failures(self._out, self.failures.values())
-        waiting = [cell for cell in self._cells if cell.name not in self._finished | self.failures.keys()]
+        done = self._finished | self.failures.keys()
+        waiting = [cell for cell in self._cells if cell.name in wanted and cell.name not in done]
         # Seed by seed: what is there when somebody stops early can be compared. Sources first, as they come.
         waiting.sort(key=lambda cell: (cell.config.seed, bool(cell.columns)))
         self._began, self._left, self._ran = time.monotonic(), len(waiting), 0

@@ -23,6 +23,8 @@ from regoal.agent.source import SHAPING
 from regoal.agent.trust import require_trusted, trusted_agent
 from regoal.agent.validation import validated
 from regoal.benchmarks.grid import (
+    ARM_DIMENSIONS,
+    TASK_DIMENSIONS,
     Arm,
     Suite,
     Task,
@@ -249,7 +251,7 @@ def _require_different_folders(cells: list[Cell], file: str) -> None:
 
 
 def _others(suite: Suite) -> set[str]:
-    return set(suite.grid) - {"env", "shift", "agent", "relabel", "mode"}
+    return set(suite.grid) - {*TASK_DIMENSIONS, *ARM_DIMENSIONS}
 
 
 def _mode(arm: Arm) -> str:

@@ -15,7 +15,8 @@ from regoal.envs.shift import Shift
 from regoal.errors import BadInput
 
 TASK_DIMENSIONS = ("env", "shift")
-ARM_DIMENSIONS = ("agent", "relabel", "mode")  # any other setting may be one too
+VARIANT = "variant"  # a name for what overrides change; no setting
+ARM_DIMENSIONS = ("agent", "relabel", "mode", VARIANT)  # any other setting may be one too
 Values = Mapping[str, Any]
 
 
@@ -44,7 +45,7 @@ class Suite:
         eval_interval: env steps between its evaluations.
         eval_episodes: episodes an evaluation.
         pretrain: `steps`, `shift` and other settings of the sources alone; None where there are none.
-        grid: the values of each dimension: env, shift, agent, relabel, mode, then others.
+        grid: the values of each dimension: env, shift, agent, relabel, mode, perhaps variant, then others.
         settings: of all arms and sources.
         overrides: for some of them.
         skips: combinations that are left out.
@@ -124,7 +125,7 @@ class Task:
 def arms_of(suite: Suite) -> list[Arm]:
     """The arms of a suite, in the order of its grid."""
     own = {name: values for name, values in suite.grid.items() if name not in TASK_DIMENSIONS}
-    varied = [name for name, values in own.items() if len(values) > 1] or list(ARM_DIMENSIONS)
+    varied = [name for name, values in own.items() if len(values) > 1] or list(ARM_DIMENSIONS[:3])
     return [
         Arm("-".join(label_of(name, values[name]) for name in varied), values)
         for values in _combinations(suite, own)
@@ -177,7 +178,7 @@ def as_text(value: Any) -> str:
 
 
 def label_of(name: str, value: Any) -> str:
-    """A dimension and its value as a part of a name; agent, strategy and mode need no dimension."""
+    """A dimension and its value as a part of a name; agent, strategy, mode and variant need no dimension."""
     return as_text(value) if name in ARM_DIMENSIONS else f"{name.rpartition('.')[2]}={as_text(value)}"
 
 

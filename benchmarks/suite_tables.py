@@ -1,11 +1,11 @@
 """The tables of a suite's file, one function each: read, and refused where they cannot be meant."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from regoal.agent.agents import agent_config, is_own
 from regoal.agent.modes import START, parse_mode
-from regoal.benchmarks.grid import ARM_DIMENSIONS, TASK_DIMENSIONS, Override, Values, as_text, placed
+from regoal.benchmarks.grid import ARM_DIMENSIONS, TASK_DIMENSIONS, VARIANT, Override, Values, as_text, placed
 from regoal.benchmarks.settings_table import require_known, require_settings, require_type, settings_of
 from regoal.errors import BadInput, did_you_mean
 
@@ -31,7 +31,7 @@ OF_ITS_ARMS = {
 
 
 def read_grid(values: Values, file: str) -> dict[str, tuple[Any, ...]]:
-    """The values of every dimension: env, shift, agent, relabel and mode, then others."""
+    """The values of every dimension: env, shift, agent, relabel, mode, perhaps variant, then others."""
     table, place = _table(values, "grid", file), f"{file} [grid]"
     for name, choices in table.items():
         if not isinstance(choices, list) or not choices:
@@ -46,6 +46,8 @@ def read_grid(values: Values, file: str) -> dict[str, tuple[Any, ...]]:
         fix = "Leave it out: every arm learns from scratch; or write a [pretrain] table."
         raise BadInput(f"{place} mode", "a [pretrain] table to start from", repr(table["mode"]), fix)
     usual = {"env": [], "shift": [""], "agent": ["ddpg"], "relabel": ["future"], "mode": ["scratch"]}
+    if VARIANT in table:
+        usual[VARIANT] = []
     grid = {name: tuple(table.get(name, choices)) for name, choices in usual.items()}
     for name, texts in grid.items():
         if not all(isinstance(text, str) for text in texts):
@@ -97,7 +99,17 @@ def read_overrides(values: Values, grid: Grid, file: str) -> tuple[Override, ...
         when = _wanted(table["when"], grid, f"{place} when")
         refused = ELSEWHERE | _dimensions(grid)
         overrides.append(Override(when, settings_of(table["set"], grid["agent"], f"{place} set", refused)))
+    _require_different_variants(grid, overrides, file)
     return tuple(overrides)
+
+
+def _require_different_variants(grid: Grid, overrides: Iterable[Override], file: str) -> None:
+    """That at most one variant is left as all are."""
+    changed = {one.when[VARIANT] for one in overrides if VARIANT in one.when}
+    same = [name for name in grid.get(VARIANT, ()) if name not in changed]
+    if len(same) > 1:
+        fix = f'Write an [[override]] with when = {{ variant = "{same[1]}" }}.'
+        raise BadInput(f"{file} [grid] variant", "one that is like the rest", ", ".join(same), fix)
 
 
 def read_skips(values: Values, grid: Grid, file: str) -> tuple[Values, ...]:

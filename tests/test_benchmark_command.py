@@ -119,6 +119,21 @@ def test_killed_and_stopped_again_and_again_it_gives_the_same_table(
         assert [row["success"] for row in read_rows(path)] == [row["success"] for row in read_rows(same)]
 
 
+def test_a_part_of_a_suite_is_run_with_what_it_starts_from(
+    suite: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    command = ["benchmark", str(suite), "--out", str(out), "--jobs", "1"]
+    assert main([*command, "--only", "replay-mix"]) == 2
+    assert "only: expected a part of the name of a cell" in capsys.readouterr().err
+    assert not out.exists()
+    assert main([*command, "--only", "/replay_mix/"]) == 0
+    assert "2 of 4 cells finished" in capsys.readouterr().err
+    assert {row["arm"] for row in _table(out)} == {"replay_mix"}
+    assert main(command) == 0  # and the rest, as if it had been run at once
+    assert _table(out) == _table(whole)
+
+
 def test_a_cell_that_fails_is_told_and_only_it_is_tried_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

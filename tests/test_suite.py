@@ -1,5 +1,6 @@
 """A suite is read from its file, and what cannot be meant is refused by file, key and fix."""
 
+import dataclasses
 import re
 import subprocess
 import sys
@@ -150,6 +151,22 @@ def test_what_stands_last_in_a_suite_wins(tmp_path: Path) -> None:
     assert cells[f"{task}/sac-none-replay_mix=0.3/seed-0"].informative_share == 0
     zero_shot = cells[f"{task}/sac-future-zero_shot/seed-0"]
     assert (zero_shot.steps, zero_shot.eval_episodes) == (0, 20)
+
+
+def test_a_variant_is_what_its_overrides_change(tmp_path: Path) -> None:
+    text = 'name="a"\nseeds=[3]\nsteps=200\n[grid]\nenv=["regoal/PointReach-v0"]\n'
+    text += 'variant=["whole", "wide", "slow"]\n[baseline]\nvariant="whole"\n'
+    wide = '[[override]]\nwhen={variant="wide"}\nset={"agent.hidden"=[64]}\n'
+    slow = '[[override]]\nwhen={variant="slow"}\nset={"agent.lr"=1e-4}\n'
+    suite = _suite(text + wide + slow)
+    assert [arm.name for arm in arms_of(suite)] == ["whole", "wide", "slow"]
+    whole, wider, slower = (cell.config for cell in cells_of(suite, tmp_path))
+    assert wider.agent == dataclasses.replace(whole.agent, hidden=(64,))
+    assert slower.agent == dataclasses.replace(whole.agent, lr=1e-4)
+    with pytest.raises(BadInput, match=r"variant: expected one that is like the rest, got whole, slow\."):
+        _suite(text + wide)
+    with pytest.raises(BadInput, match=r"when variant: .*Did you mean wide"):
+        _suite(text + wide.replace("wide", "wied") + slow)
 
 
 PRESET = """
@@ -368,7 +385,15 @@ def test_shipped_suites_can_be_run(tmp_path: Path, name: str) -> None:
 
 
 def test_the_shipped_suites_are_those_that_are_promised() -> None:
-    assert shipped() == ["relabel", "smoke", "strategies-k", "transfer", "transfer-levels"]
+    assert shipped() == [
+        "push-ablation",
+        "relabel",
+        "smoke",
+        "strategies-k",
+        "transfer",
+        "transfer-levels",
+        "transfer-push",
+    ]
 
 
 def test_the_suite_of_the_guide_can_be_run(tmp_path: Path) -> None:

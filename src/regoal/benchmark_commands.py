@@ -28,12 +28,14 @@ def benchmark(
     retry: bool = False,
     dry_run: bool = False,
     silent_seconds: float = 600.0,
+    only: str = "",
     trust: TrustOptions = Trust(),  # noqa: B008  (frozen)
 ) -> int:
     """Run all that a suite compares, and write DIR/results.csv and a report; the same command goes on.
 
     Args:
-        suite: A TOML file, or a suite that comes with regoal: smoke, relabel, transfer, strategies-k.
+        suite: A TOML file, or a suite that comes with regoal: smoke, relabel, transfer, strategies-k
+            and others (docs/benchmarks.md).
         out: DIR; runs/NAME if not given.
         jobs: Cells at a time; as many as there are cores, or CPUs of the cluster, if not given.
         launcher: Where cells run: local, on this machine, or ray, on the nodes of a cluster, which share DIR.
@@ -42,9 +44,10 @@ def benchmark(
         dry_run: Say what would be run and how long it would take, and run nothing.
         silent_seconds: A cell that prints nothing for so long is ended, and begun once more; cells that go
             well print a line every 15 s.
+        only: Run no cells but those with this text in their names, TASK/ARM/seed-K, and what they start from.
         trust: What the suite may import and give to its envs.
     """
-    from regoal.benchmarks.benchmark import require_buildable, run_suite
+    from regoal.benchmarks.benchmark import named, require_buildable, run_suite
     from regoal.benchmarks.cells import cells_of
     from regoal.benchmarks.estimate import describe
     from regoal.benchmarks.report import write_report
@@ -63,11 +66,12 @@ def benchmark(
         cells = cells_of(loaded, folder)
         require_buildable(loaded, cells)
         with place:
-            print(describe(loaded, cells, folder, place.slots))
+            wanted = named(cells, only)
+            print(describe(loaded, [one for one in cells if one.name in wanted], folder, place.slots))
         return 0
     try:
         with place:
-            code = run_suite(loaded, folder, place, retry=retry, silent_seconds=silent_seconds)
+            code = run_suite(loaded, folder, place, retry=retry, silent_seconds=silent_seconds, only=only)
     except KeyboardInterrupt:
         print("\nstopped at once; the same command goes on", file=sys.stderr)
         return EXIT_INTERRUPTED

@@ -13,11 +13,10 @@ export OMP_NUM_THREADS := 1
 demo: $(READY)
 	@$(BIN)/python -m regoal.benchmarks.demo --out runs/demo $(DEMO)
 
-# Reruns what README and docs show of learning and writes benchmarks/results (a quarter of an hour on 2 cores).
+# Reruns what README and docs show of learning and transfer, part by part: hours; the same command goes on.
+# make results PARTS="reach modes" runs these; benchmarks/results/parts.csv tells how long each takes.
 results: $(READY)
-	@$(BIN)/python -m regoal.benchmarks.demo --out runs/results/demo --results benchmarks/results
-	@$(BIN)/python -m regoal.benchmarks.reach --out runs/results/reach --results benchmarks/results
-	@$(BIN)/python -m regoal.benchmarks.modes reach --out runs/results/modes --results benchmarks/results
+	@$(BIN)/python -m regoal.benchmarks.parts $(PARTS)
 
 # How fast we are beside the peers, and how our figures grow (about 50 minutes; leave the machine alone).
 bench: $(PEERS_READY)
@@ -25,9 +24,11 @@ bench: $(PEERS_READY)
 	@$(PEERS)/python -m regoal.benchmarks.scale --results benchmarks/results
 	@$(PEERS)/python -m regoal.benchmarks.batches --results benchmarks/results
 
-# How well every preset learns its envs (hours; goes on where it was).
-bench-learning: $(READY)
+# How well every preset learns its envs (hours), and FetchPush beside Stable-Baselines3 (half an hour each, one
+# after the other; leave the machine alone). Goes on where it was.
+bench-learning: $(READY) $(PEERS_READY)
 	@$(BIN)/python -m regoal.benchmarks.learning --results benchmarks/results $(LEARNING)
+	@$(PEERS)/python -m regoal.benchmarks.beside --results benchmarks/results $(BESIDE)
 
 # Kills, damaged and crafted files, broken envs, half an hour of faults (about two hours in all).
 torture: $(READY)
@@ -41,7 +42,7 @@ test-slow: $(READY)
 	@$(BIN)/python -m pytest -q -n 2 -m slow $(TESTS)
 
 test-peer: $(PEERS_READY)
-	@$(PEERS)/python -m pytest -q -m peer tests/test_peers.py
+	@$(PEERS)/python -m pytest -q -m peer tests/test_peers.py tests/test_beside.py
 
 # Needs a Chromium: apt install chromium chromium-driver.
 test-browser: $(READY)

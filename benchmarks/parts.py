@@ -1,0 +1,214 @@
+"""All that README and docs show of learning and of transfer, part by part: `make results`.
+
+    python -m regoal.benchmarks.parts                  # what is not finished, one part after the other
+    python -m regoal.benchmarks.parts transfer-turned  # this part alone
+    python -m regoal.benchmarks.parts --list
+
+Each part is a command that goes on where it was stopped, in a folder of its own below OUT; a part that is
+finished there is not run again. What it found is copied to the folder of results, and parts.csv tells how
+long it took, over all its sittings. What compares with other libraries has its own commands: `make bench`.
+"""
+
+import argparse
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from types import FrameType
+
+from regoal.agent.machine import cores
+from regoal.benchmarks.benchmark_folder import commit
+from regoal.benchmarks.experiment import say
+from regoal.benchmarks.tables import read_table, write_rows
+from regoal.errors import EXIT_BAD_INPUT, BadInput, did_you_mean
+
+TABLE = "parts.csv"
+SOURCES = "source-"  # what the names of sources begin with
+
+
+@dataclass(frozen=True)
+class Part:
+    """Something that is measured at one go.
+
+    Attributes:
+        command: what follows `python -m`; {out} and {results} stand for folders.
+        published: files that the command leaves in OUT, and what they are called among the results.
+    """
+
+    command: str
+    published: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Row:
+    """How long a part took.
+
+    Attributes:
+        part: its name.
+        seconds: of wall clock, over all its sittings.
+        cores: of the machine.
+        commit: that it was finished at.
+    """
+
+    part: str
+    seconds: float
+    cores: int
+    commit: str
+
+
+def _module(name: str, options: str = "") -> Part:
+    return Part(f"regoal.benchmarks.{name} --out {{out}}/{name} --results {{results}} {options}".strip())
+
+
+def _suite(name: str, only: str = "", figures: Iterable[str] = ("intervals",)) -> Part:
+    command = f"regoal benchmark {name} --out {{out}}/{name}" + (f" --only {only}" if only else "")
+    if only == SOURCES:
+        return Part(command)
+    files = {f"{name}/results.csv": f"{name}.csv"}
+    files |= {f"{name}/figures/{figure}.png": f"{name}-{figure}.png" for figure in figures}
+    return Part(command, tuple(files.items()))
+
+
+BOTH = ("heat-map", "intervals")
+# In the order in which they are run: the short ones first.
+PARTS = {
+    "demo": _module("demo"),
+    "reach": _module("reach"),
+    "modes": _module("modes", "reach"),
+    "transfer-turned": _suite("transfer", "action_rotation", BOTH),
+    "transfer-fine": _suite("transfer", "reward_threshold", BOTH),
+    "transfer-sensed": _suite("transfer", "observation_bias", BOTH),
+    "relabel-reach": _suite("relabel", "FetchReach"),
+    "relabel-maze": _suite("relabel", "PointMaze"),
+    "learning-push": _module("learning", "--env FetchPush-v4"),
+    "push-ablation": _suite("push-ablation"),
+    "push-sources": _suite("transfer-push", SOURCES),
+    "push-friction": _suite("transfer-push", "friction", BOTH),
+    "push-mass": _suite("transfer-push", "object_mass", BOTH),
+    "push-turned": _suite("transfer-push", "action_rotation", BOTH),
+    "push-noise": _suite("transfer-push", "observation_noise", BOTH),
+    "push-region": _suite("transfer-push", "goal_region", BOTH),
+}
+
+
+def run(name: str, out: Path, results: Path) -> int:
+    """Run a part, or what is left of it; returns the exit code.
+
+    Args:
+        name: of the part.
+        out: folder of the runs.
+        results: folder of what is published.
+    """
+    part = PARTS[name]
+    out.mkdir(parents=True, exist_ok=True)
+    spent = out / f"{name}.seconds"
+    places = {"out": str(out), "results": str(results)}
+    command = [word.format(**places) for word in shlex.split(part.command)]
+    say(f"{name}: python -m {shlex.join(command)}")
+    began = time.monotonic()
+    try:
+        code = _call([sys.executable, "-m", *command])
+    finally:
+        seconds = time.monotonic() - began + (float(spent.read_text()) if spent.exists() else 0.0)
+        spent.write_text(f"{seconds:.1f}\n")
+    if code:
+        say(f"{name}: ended with exit code {code}; the same command goes on")
+        return code
+    for source, target in part.published:
+        shutil.copyfile(out / source, results / target)
+    row = Row(name, round(seconds), cores(), commit())
+    for folder in (out, results):
+        _put(folder / TABLE, row)
+    say(f"{name}: finished, {seconds / 60:.1f} minutes")
+    return 0
+
+
+def finished(out: Path) -> set[str]:
+    """Names of the parts that are finished in a folder of runs."""
+    return {row["part"] for row in read_table(out / TABLE, _columns())}
+
+
+def as_markdown(rows: Iterable[dict[str, str]]) -> str:
+    """parts.csv as a table for docs."""
+    lines = ["| part | minutes | command |", "|---|---|---|"]
+    for row in rows:
+        command = PARTS[row["part"]].command.format(out="OUT", results="RESULTS")
+        lines.append(f"| {row['part']} | {float(row['seconds']) / 60:.1f} | `python -m {command}` |")
+    return "\n".join(lines)
+
+
+def _put(path: Path, row: Row) -> None:
+    """Put a row in the place of the part's former one, in the order of the parts."""
+    rows: dict[str, dict[str, str] | Row] = {one["part"]: one for one in read_table(path, _columns())}
+    rows[row.part] = row
+    order = [*PARTS, *rows]  # one that there is no more stands at the end
+    write_rows(path, Row, sorted(rows.values(), key=lambda one: order.index(_name(one))))
+
+
+def _name(row: dict[str, str] | Row) -> str:
+    return row.part if isinstance(row, Row) else row["part"]
+
+
+def _columns() -> list[str]:
+    return [field.name for field in fields(Row)]
+
+
+def _call(command: Sequence[str]) -> int:
+    """Run a command; Ctrl-C and SIGTERM are the command's, which ends by itself and can be gone on with."""
+    process = subprocess.Popen(command)
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        process.send_signal(number)
+
+    before = signal.signal(signal.SIGTERM, pass_on)
+    try:
+        return _waited(process.wait)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _waited(wait: Callable[[], int]) -> int:
+    try:
+        return wait()
+    except KeyboardInterrupt:  # the terminal has told the command, too
+        return wait()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run what is asked for; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", metavar="PART", help="all if not given")
+    parser.add_argument("--list", action="store_true", help="say what there is, and what is finished")
+    parser.add_argument("--out", type=Path, default=Path("runs/results"))
+    parser.add_argument("--results", type=Path, default=Path("benchmarks/results"))
+    options = parser.parse_args(argv)
+    try:
+        for name in options.parts:
+            if name not in PARTS:
+                raise BadInput("part", "a part of the results", repr(name), did_you_mean(name, PARTS))
+        done = finished(options.out)
+        if not options.list and not options.results.is_dir():
+            raise BadInput("results", "a folder that exists", str(options.results))
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    wanted = options.parts or PARTS
+    if options.list:
+        for name in wanted:
+            print(f"{name:16} {'finished' if name in done else '-':9} python -m {PARTS[name].command}")
+        return 0
+    for name in wanted:
+        if name not in done and (code := run(name, options.out, options.results)):
+            return code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""All that is shown can be measured again, part by part; what is finished is not run again."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+from regoal.benchmarks import parts
+from regoal.benchmarks.benchmark import named
+from regoal.benchmarks.cells import cells_of
+from regoal.benchmarks.parts import PARTS, SOURCES, Part, main
+from regoal.benchmarks.suite import load_suite
+from regoal.benchmarks.tables import read_rows
+
+MODULES = [name for name, part in PARTS.items() if part.command.startswith("regoal.benchmarks.")]
+SUITES = {part.command.split()[2] for name, part in PARTS.items() if name not in MODULES}
+
+SCRIPT = """
+import sys
+from pathlib import Path
+out, wanted = Path(sys.argv[1]), int(sys.argv[2])
+calls = out / "calls"
+calls.write_text(calls.read_text() + "x" if calls.exists() else "x")
+if len(calls.read_text()) < wanted:
+    sys.exit(143)
+(out / "found.csv").write_text("found")
+"""
+
+
+@pytest.fixture
+def _hand_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "hand_made_part.py").write_text(SCRIPT)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    part = Part("hand_made_part {out} 2", (("found.csv", "shown.csv"),))
+    monkeypatch.setattr(parts, "PARTS", {"first": part})
+
+
+@pytest.mark.usefixtures("_hand_made")
+def test_a_part_goes_on_until_it_is_finished_and_then_rests(tmp_path: Path) -> None:
+    out, results = tmp_path / "out", tmp_path / "results"
+    command = ["--out", str(out), "--results", str(results)]
+    assert main(command) == 2  # a folder of results must be there
+    results.mkdir()
+    assert main(command) == 143
+    assert not (results / "parts.csv").exists()
+    before = float((out / "first.seconds").read_text())
+    assert before > 0
+    assert main(command) == 0
+    (row,) = read_rows(results / "parts.csv")
+    assert row["part"] == "first"
+    assert float((out / "first.seconds").read_text()) > before  # both sittings
+    assert (results / "shown.csv").read_text() == "found"
+    assert main(command) == main([*command, "first"]) == 0
+    assert (out / "calls").read_text() == "xx"
+
+
+def test_what_there_is_is_listed_and_others_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--list", "--out", "nowhere"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(PARTS)
+    assert main(["raech"]) == 2
+    assert "Did you mean reach" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_options_of_a_part_are_those_of_its_module(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, *words = PARTS[name].command.split()
+    monkeypatch.setattr("sys.argv", [module, "--help"])
+    with pytest.raises(SystemExit):
+        importlib.import_module(module).main()
+    told = capsys.readouterr().out
+    assert [word for word in words if word.startswith("--") and word not in told] == []
+
+
+@pytest.mark.parametrize("suite", sorted(SUITES))
+def test_parts_of_a_suite_are_all_of_it(suite: str, tmp_path: Path) -> None:
+    cells = cells_of(load_suite(suite), tmp_path)
+    commands = [part.command.split() for part in PARTS.values() if f"benchmark {suite} " in part.command]
+    texts = [words[words.index("--only") + 1] if "--only" in words else "" for words in commands]
+    assert set().union(*(named(cells, text) for text in texts)) == {cell.name for cell in cells}
+    if SOURCES in texts:
+        assert all(not cell.columns for cell in cells if cell.name in named(cells, SOURCES))

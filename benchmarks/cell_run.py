@@ -112,7 +112,7 @@ def _checkpoint_to_go_on_from(cell: Cell, lock_seconds: float) -> Checkpoint | N
     with _locked(cell.path, lock_seconds):
         checkpoint = _newest(cell.path)
         if (cell.path / "config.toml").exists() and checkpoint is not None:
-            _require_same_settings(cell)
+            require_same_settings(cell)
             # It may lie elsewhere now, or its source may.
             if to_toml(read_config(cell.path)) != to_toml(cell.config):
                 rewrite_config(cell.path, cell.config)
@@ -152,7 +152,12 @@ def _locked(run: Path, seconds: float) -> Iterator[None]:
         yield
 
 
-def _require_same_settings(cell: Cell) -> None:
+def require_same_settings(cell: Cell) -> None:
+    """That the run in the folder of a cell is this cell.
+
+    Raises:
+        BadInput: naming the settings that differ.
+    """
     there, planned = cell.identity(read_config(cell.path)), cell.identity(cell.config)
     different = [
         f"{name}={there.get(name)!r} (not {planned.get(name)!r})"

@@ -131,6 +131,34 @@ def draw_medians(path: Path, panels: Mapping[str, Mapping[str, Curve]], title: s
     _save(figure, path)
 
 
+def draw_over_minutes(
+    path: Path, panels: Mapping[str, Mapping[str, Sequence[Sequence[tuple[float, float]]]]], title: str
+) -> None:
+    """Write a picture of success over wall-clock time, a line a run.
+
+    Args:
+        path: the PNG or SVG to write.
+        panels: the runs of each arm by its label, each as (minutes, success) of its evaluations, by the label
+            of their env, side by side.
+        title: what was done.
+    """
+    plt = _pyplot()
+    figure, grid = plt.subplots(
+        1, len(panels), figsize=(5.5 * len(panels), 3.6), sharey=True, squeeze=False, layout="constrained"
+    )
+    for axes, (label, arms) in zip(grid.flat, panels.items(), strict=True):
+        for colour, (arm, runs) in zip(COLOURS, arms.items(), strict=False):
+            for i, run in enumerate(runs):
+                minutes, success = zip(*run, strict=True)
+                axes.plot(minutes, success, color=colour, linewidth=2, label=arm if i == 0 else None)
+        axes.set(title=label, xlabel="wall-clock minutes", ylim=(-0.03, 1.03))
+        axes.grid(alpha=0.25)
+        axes.legend(frameon=False, fontsize=8)
+    grid[0, 0].set_ylabel("success rate")
+    figure.suptitle(title)
+    _save(figure, path)
+
+
 def _pyplot() -> Any:
     import matplotlib
 

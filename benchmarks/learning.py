@@ -16,6 +16,7 @@ ended with; it stands in its last row.
 """
 
 import argparse
+import dataclasses
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
@@ -23,6 +24,7 @@ from pathlib import Path
 
 from regoal.agent.config import AUTO
 from regoal.agent.interrupts import Stopped
+from regoal.agent.machine import worker_count
 from regoal.agent.trust import trust_settings
 from regoal.agent.validation import validated
 from regoal.benchmarks.cell_run import Job, is_finished, run_cell
@@ -34,7 +36,8 @@ from regoal.benchmarks.parallel import run_all
 from regoal.benchmarks.presets import Preset, configured, preset_for, preset_named, presets
 from regoal.benchmarks.results import Results
 from regoal.benchmarks.seeds import parse_seeds
-from regoal.benchmarks.tables import as_text, read_rows, write_rows
+from regoal.benchmarks.tables import as_text, read_rows, read_table, write_rows
+from regoal.envs.recipe import EnvRecipe
 from regoal.errors import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTERRUPTED, BadInput
 
 TEST_EPISODES = 100
@@ -93,7 +96,8 @@ def cells_of(
         pairs: presets and the envs that they are tried in.
         seeds: of the runs.
         out: folder of their folders.
-        workers: that play beside the one that learns; numbers do not depend on them.
+        workers: that play beside the one that learns, or AUTO for as many as this machine has room for;
+            numbers do not depend on them.
 
     Raises:
         BadInput: a preset that does not work.
@@ -103,6 +107,8 @@ def cells_of(
         for seed in seeds:
             name = f"{preset.name}/{folder_name(env)}/seed-{seed}"
             config = validated(configured(preset, env, out / name, seed=seed, workers=workers))
+            # Now and not in the process of the run, which is not the only one and would have none.
+            config = dataclasses.replace(config, workers=worker_count(config, EnvRecipe(env)))
             columns = {"env": env, "preset": preset.name, "seed": seed}
             cells.append(Cell(name, config, columns=columns, preset=preset.name))
     return cells
@@ -124,18 +130,6 @@ def learn(cell: Cell) -> Rows:
         for row in read_rows(cell.path / "metrics.csv")
     ]
     rows[-1]["test_success"] = as_text(success_at_home(cell.path, TEST_EPISODES))
-    return rows
-
-
-def read_table(path: Path) -> Rows:
-    """The rows that there are.
-
-    Raises:
-        BadInput: it has other columns.
-    """
-    rows = read_rows(path) if path.exists() else []
-    if rows and tuple(rows[0]) != COLUMNS:
-        raise BadInput(str(path), f"the columns {', '.join(COLUMNS)}", ", ".join(rows[0]), "Move it away.")
     return rows
 
 
@@ -174,7 +168,7 @@ def curves_of(rows: Rows) -> dict[str, dict[str, Curve]]:
 def measure(cells: Sequence[Cell], results: Path, jobs: int) -> int:
     """Run what is missing, and write table and picture; returns the exit code."""
     table = results / TABLE
-    before = read_table(table)
+    before = read_table(table, COLUMNS)
     say(f"{len(cells)} runs, {jobs} at a time; each prints into the .log beside its folder")
     outcomes = run_all(learn, cells, jobs, label=lambda cell: str(cell.path))
     now: Rows = []
@@ -195,7 +189,8 @@ def measure(cells: Sequence[Cell], results: Path, jobs: int) -> int:
         stage = table.with_name(f".{TABLE}")
         write_rows(stage, Row, merged(before, now, whole))
         stage.rename(table)
-        draw_medians(table.with_suffix(".png"), curves_of(read_table(table)), "Learning with presets")
+        curves = curves_of(read_table(table, COLUMNS))
+        draw_medians(table.with_suffix(".png"), curves, "Learning with presets")
         print(table)
     return _exit_code([one for one in outcomes if isinstance(one, BaseException)])
 

@@ -2,10 +2,12 @@
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+
+from regoal.errors import BadInput
 
 
 def write_rows(path: Path, row_type: type[Any], rows: Iterable[Any]) -> None:
@@ -28,6 +30,18 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     contents = path.read_bytes()
     whole = contents[: contents.rfind(b"\n") + 1].decode()
     return list(csv.DictReader(io.StringIO(whole, newline="")))
+
+
+def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """The rows of a table, none where there is no file.
+
+    Raises:
+        BadInput: it has other columns.
+    """
+    rows = read_rows(path) if path.exists() else []
+    if rows and list(rows[0]) != list(columns):
+        raise BadInput(str(path), f"the columns {', '.join(columns)}", ", ".join(rows[0]), "Move it away.")
+    return rows
 
 
 def as_text(value: object) -> str:

@@ -13,7 +13,7 @@ from regoal import BadInput
 from regoal.agent import rollouts
 from regoal.agent.interrupts import Stopped, StopRequest
 from regoal.agent.run_lock import RunLock
-from regoal.benchmarks.benchmark import Schedule
+from regoal.benchmarks.benchmark import Schedule, named
 from regoal.benchmarks.benchmark_folder import make_folder, read_failures, write_suite
 from regoal.benchmarks.cell_run import Job, is_finished, run_cell
 from regoal.benchmarks.cells import Cell, cells_of
@@ -97,8 +97,9 @@ def _scheduled(
     suite = _suite()
     make_folder(suite, out)
     write_suite(suite, out)
-    schedule = Schedule(suite, cells_of(suite, out), out, launcher, silent_seconds)
-    schedule.run(stop or StopRequest(), retry=retry)
+    cells = cells_of(suite, out)
+    schedule = Schedule(suite, cells, out, launcher, silent_seconds)
+    schedule.run(stop or StopRequest(), named(cells, ""), retry=retry)
     return schedule
 
 

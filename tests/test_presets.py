@@ -14,6 +14,7 @@ import regoal
 from regoal import BadInput, DDPGConfig, TrainConfig, learning_commands
 from regoal.agent import rollouts
 from regoal.agent.interrupts import Stopped
+from regoal.agent.machine import cores
 from regoal.agent.run_folder import RunLog, read_config
 from regoal.agent.validation import validated
 from regoal.benchmarks import learning, presets
@@ -233,6 +234,8 @@ def test_learning_keeps_what_is_finished_and_goes_on_with_the_rest(
     assert (told["notes"], len(told["resumed"])) == ({"preset": "tiny"}, 1)
     assert [row for row in read_rows(table) if row["seed"] == "0"] == first
     assert len(read_rows(table)) == 6
+    # In a process of its own a run would have no workers, so they are counted before.
+    assert read_config(run).workers == min(cores() - 1, TrainConfig.block_episodes)
     # Nothing is left to do, and other envs stay.
     monkeypatch.setattr(rollouts.Rollouts, "collect", lambda *arguments: pytest.fail("played"))
     before = table.read_text()

@@ -3,9 +3,10 @@
 import gc
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO
 
 import gymnasium as gym
 import gymnasium_robotics
@@ -17,7 +18,9 @@ from stable_baselines3.common.logger import configure
 from stable_baselines3.common.type_aliases import DictReplayBufferSamples
 from stable_baselines3.common.vec_env import DummyVecEnv
 
+from regoal.agent.machine import cores
 from regoal.benchmarks.peers.data import ENV, STEPS, Episodes, episodes, resident_bytes
+from regoal.envs.recipe import require_registered
 
 NAME = "stable-baselines3"
 gym.register_envs(gymnasium_robotics)
@@ -126,6 +129,20 @@ def sac_update(batch_size: int, width: int = 256) -> Callable[[], object]:
     return lambda: model.train(gradient_steps=1, batch_size=batch_size)
 
 
+def success_rate(model: SAC, env: Any, seeds: Iterable[int]) -> float:
+    """Share of the episodes with these seeds whose goal is reached at the last step, without exploration."""
+    last = []
+    for seed in seeds:
+        observation, _ = env.reset(seed=seed)
+        ended = False
+        while not ended:
+            action, _ = model.predict(observation, deterministic=True)
+            observation, _, terminated, truncated, info = env.step(action)
+            ended = terminated or truncated
+        last.append(info["is_success"])
+    return float(np.mean(last))
+
+
 class UntilSuccess(BaseCallback):
     """Evaluates every so many steps and stops when the success is reached."""
 
@@ -138,18 +155,10 @@ class UntilSuccess(BaseCallback):
     def _on_step(self) -> bool:
         if self.num_timesteps % self.interval:
             return True
-        last = []
-        for seed in range(self.n_episodes):
-            observation, _ = self.env.reset(seed=10_000 + seed)
-            ended = False
-            while not ended:
-                action, _ = self.model.predict(observation, deterministic=True)
-                observation, _, terminated, truncated, info = self.env.step(action)
-                ended = terminated or truncated
-            last.append(info["is_success"])
+        found = success_rate(self.model, self.env, range(10_000, 10_000 + self.n_episodes))
         seconds = time.monotonic() - self.began
-        print(f"SB3: {self.num_timesteps} steps, {seconds:.0f} s, {np.mean(last):.2f}", file=sys.stderr)
-        if np.mean(last) >= self.success:
+        print(f"SB3: {self.num_timesteps} steps, {seconds:.0f} s, {found:.2f}", file=sys.stderr)
+        if found >= self.success:
             self.reached = seconds, self.num_timesteps
         return self.reached is None
 
@@ -176,3 +185,88 @@ def seconds_to_success(seed: int, success: float, eval_interval: int, most_steps
     watch = UntilSuccess(gym.make("FetchReach-v4"), success, eval_interval, 20)
     model.learn(most_steps, callback=watch)
     return watch.reached
+
+
+class OnTheClock(BaseCallback):
+    """Evaluates now and then, and stops after so many seconds of training; evaluations do not count.
+
+    Args:
+        env: to evaluate in.
+        seeds: of the evaluation's episodes.
+        seconds: of training.
+        interval: between evaluations [s of training].
+        file: that gets a line an evaluation: env steps, seconds of training, success.
+    """
+
+    def __init__(self, env: Any, seeds: Sequence[int], seconds: float, interval: float, file: TextIO) -> None:
+        super().__init__()
+        self.env, self.seeds, self.seconds, self.interval, self.file = env, seeds, seconds, interval, file
+        self.began = self.due = 0.0
+
+    def _on_training_start(self) -> None:
+        self.began = time.monotonic()
+        self._on_step()
+
+    def _on_step(self) -> bool:
+        now = time.monotonic()
+        trained = now - self.began
+        if trained >= self.due:
+            found = success_rate(self.model, self.env, self.seeds)
+            print(f"{self.num_timesteps},{trained},{found:.4g}", file=self.file, flush=True)
+            self.due = min((trained // self.interval + 1) * self.interval, self.seconds)
+            self.began += time.monotonic() - now
+        return trained < self.seconds
+
+
+def quickest_threads() -> int:
+    """Torch threads that make an update quickest here: one, or as many as there are cores."""
+    update = sac_update(256)
+
+    def seconds(threads: int) -> float:
+        torch.set_num_threads(threads)
+        update()
+        began = time.perf_counter()
+        for _ in range(20):
+            update()
+        return time.perf_counter() - began
+
+    return min((1, cores()), key=lambda threads: min(seconds(threads) for _ in range(5)))
+
+
+def learn_on_the_clock(
+    env: str, seed: int, seconds: float, interval: float, seeds: Sequence[int], path: Path
+) -> None:
+    """SAC + HER with 3 x 256 for so many seconds of training; writes its evaluations as they are made.
+
+    Args:
+        env: id.
+        seed: of the run.
+        seconds: of training, evaluations not counted.
+        interval: between evaluations [s].
+        seeds: of the evaluation's episodes.
+        path: CSV of env_steps, wall_seconds and success.
+    """
+    threads = quickest_threads()
+    torch.set_num_threads(threads)
+    print(f"{label()}: {threads} torch threads, which are quickest here", file=sys.stderr)
+    require_registered(env)
+    model = SAC(
+        "MultiInputPolicy",
+        gym.make(env, disable_env_checker=True),
+        replay_buffer_class=HerReplayBuffer,
+        replay_buffer_kwargs={"n_sampled_goal": 4, "goal_selection_strategy": "future"},
+        policy_kwargs={"net_arch": [256, 256, 256]},
+        learning_starts=1_000,
+        batch_size=256,
+        gamma=0.95,
+        tau=0.05,
+        learning_rate=1e-3,
+        train_freq=1,
+        gradient_steps=1,
+        device="cpu",
+        seed=seed,
+    )
+    with path.open("w") as file:
+        print("env_steps,wall_seconds,success", file=file, flush=True)
+        evaluated_in = gym.make(env, disable_env_checker=True)
+        model.learn(10**9, callback=OnTheClock(evaluated_in, seeds, seconds, interval, file))

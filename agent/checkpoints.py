@@ -28,6 +28,7 @@ from regoal.agent.durable import MOST_JSON_BYTES, matches, parsed, read_plain, s
 from regoal.agent.policy import Policy
 from regoal.agent.replay_files import Segment, parsed_segments, sweep
 from regoal.agent.saved_policy import arrays_of, policy_of, settings_of
+from regoal.agent.shipped import located, suggestion
 from regoal.errors import BadInput, TrainingFault
 
 SCHEMA = 3
@@ -64,8 +65,14 @@ class Checkpoint:
         """Files of the run's episodes up to this checkpoint, in order; none where they were not kept."""
         return parsed_segments(self.state["replay"])
 
+    @property
+    def exported(self) -> bool:
+        """Whether it is that of an export (`exporting`), which lacks what only a run that goes on needs."""
+        progress = self.state["progress"]
+        return isinstance(progress, dict) and progress.get("exported") is True
+
     def learner_arrays(self) -> Arrays:
-        """All arrays of the learner, as `learner.state_of` gave them."""
+        """Arrays of the learner: `learner.state_of`, or `learner.exported_state` in an export."""
         return read_arrays(self.path / "learner.safetensors")[0]
 
     def snapshots(self) -> Arrays:
@@ -162,10 +169,13 @@ def newest_checkpoint(run: Path) -> Checkpoint:
 def whole_checkpoints(run: Path) -> Iterator[Checkpoint]:
     """The generations of a run that are whole, newest first; damaged ones are passed over with a warning.
 
+    Args:
+        run: its folder, or the name of a shipped agent.
+
     Raises:
         BadInput: there is no run folder.
     """
-    folder = run / "checkpoints"
+    folder = located(run) / "checkpoints"
     try:
         numbers = sorted(_generations(folder), reverse=True)
     except OSError as error:
@@ -179,6 +189,24 @@ def whole_checkpoints(run: Path) -> Iterator[Checkpoint]:
             warnings.warn(f"{path}: {error}; falling back to the generation before", stacklevel=3)
         else:
             yield checkpoint
+
+
+def refuse_export(
+    run: Path,
+    expected: str,
+    fix: str = "Fine-tune from it, or train again with the command in its run.toml.",
+) -> None:
+    """Refuse a run that is an export where that has not what is needed.
+
+    Raises:
+        BadInput: it is one, or there is no run folder.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # whoever loads it tells what is damaged
+        checkpoint = next(whole_checkpoints(run), None)
+    if checkpoint is not None and checkpoint.exported:
+        got = f"{run}, an export: networks without optimisers and episodes"
+        raise BadInput("run", expected, got, fix)
 
 
 def _state(path: Path) -> dict[str, Any]:
@@ -253,7 +281,7 @@ def _generations(folder: Path) -> list[int]:
 
 def _runs_below(run: Path) -> str:
     below = sorted(path.parent for path in run.glob("*/checkpoints"))[:10]
-    return f"Did you mean {' or '.join(str(path) for path in below)}?" if below else ""
+    return f"Did you mean {' or '.join(str(path) for path in below)}?" if below else suggestion(run)
 
 
 def _digest_of(body: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from regoal.agent.modes import faded
 from regoal.agent.replay_files import MOST_BYTES, Segment, read_segments, stored_bytes, write_segments
 from regoal.agent.run_folder import nearest_folder
 from regoal.agent.seeding import Stream, generator
+from regoal.agent.shipped import located
 from regoal.buffers.batch import Batch
 from regoal.buffers.episode import Episode
 from regoal.buffers.hindsight import HindsightBuffer
@@ -57,6 +58,7 @@ class Experience:
         self.own = self._buffer(most, Stream.REPLAY)
         self.buffers = {"own": self.own}
         self._mixing = generator(config.seed, Stream.MIXING)
+        self._practice = generator(config.seed, Stream.PRACTICE)
         self._mixed: MixedReplay | None = None
         if source:
             self.buffers["source"] = self._source(source)
@@ -139,6 +141,14 @@ class Experience:
         since = env_steps - max(self.goals_since, config.learning_starts)
         return 0.0 if self.own.discovering else faded(config.imitation, since, config.imitation_steps)
 
+    def goals_to_practise(self, n_episodes: int) -> list[tuple[float, ...] | None]:
+        """What the next episodes ask for in place of their own goals; None for those that keep them."""
+        if not self._config.practice or self.own.discovering or not len(self.own):
+            return [None] * n_episodes
+        rng = self._practice
+        asks = rng.random(n_episodes) < self._config.practice
+        return [self.own.seldom_achieved(rng) if one else None for one in asks]
+
     def write(self) -> None:
         """Put what is new into the run's folder; forget files of which nothing is held any more."""
         if self._unwritten:
@@ -155,6 +165,7 @@ class Experience:
         return {
             "buffers": buffers,
             "mixing": self._mixing.bit_generator.state,
+            "practice": self._practice.bit_generator.state,
             "goals_since": self.goals_since,
         }
 
@@ -170,6 +181,8 @@ class Experience:
         """
         try:
             own, self._mixing.bit_generator.state = state["buffers"]["own"], state["mixing"]
+            if "practice" in state:
+                self._practice.bit_generator.state = state["practice"]
             left = sum(segment.episodes for segment in segments) - int(own["n_episodes"])
             self.goals_since = int(state.get("goals_since", 0))
             if "source" in self.buffers:
@@ -192,7 +205,7 @@ class Experience:
     def _source(self, segments: Sequence[Segment]) -> HindsightBuffer:
         transitions = sum(segment.transitions for segment in segments)
         source = self._buffer(transitions, Stream.SOURCE_REPLAY)
-        for episode in read_segments(Path(self._config.source), segments):
+        for episode in read_segments(located(self._config.source), segments):
             if len(episode) > self._spec.max_episode_steps:
                 raise BadInput(
                     "source_share",

@@ -18,7 +18,7 @@ def finetune(run: str | os.PathLike[str], config: FinetuneConfig) -> RunResult:
     """Fine-tune a trained run in a shifted env.
 
     Args:
-        run: the source's run folder, or the result of `train`.
+        run: the source's run folder, the result of `train`, or the name of a shipped agent.
         config: the target and the mode.
 
     Raises:

@@ -10,7 +10,7 @@ def without_idle(config: TrainConfig) -> TrainConfig:
 
     Without hindsight there is nothing for `informative_share` to choose and nothing for `imitation` to
     follow. Weights that are kept know what to do with objects: `discovery` and `imitation` are for networks
-    that start afresh.
+    that start afresh, and so is `practice`.
     """
     relabels = config.relabel != "none" and config.n_sampled_goal > 0
     afresh = config.mode == "scratch" or config.fresh_networks
@@ -19,4 +19,5 @@ def without_idle(config: TrainConfig) -> TrainConfig:
         informative_share=config.informative_share if relabels else 0.0,
         imitation=config.imitation if relabels and afresh else 0.0,
         discovery=config.discovery if afresh else 0.0,
+        practice=config.practice if relabels and afresh else 0.0,
     )

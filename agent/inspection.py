@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regoal.agent.checkpoints import Checkpoint, whole_checkpoints
+from regoal.agent.checkpoints import Checkpoint, refuse_export, whole_checkpoints
 from regoal.agent.config import TrainConfig
 from regoal.agent.experience import Experience
 from regoal.agent.replay_files import Segment, parsed_segments, read_segments, segments_fault
 from regoal.agent.run_folder import read_config
+from regoal.agent.shipped import located
 from regoal.agent.trust import require_trusted
 from regoal.buffers.batch import Batch
 from regoal.buffers.scores import reached
@@ -145,7 +146,9 @@ def inspect(run: Path) -> Inspection:
     Raises:
         BadInput: no such run, none that has episodes, or one that names what was not trusted.
     """
-    config = dataclasses.replace(require_trusted(read_config(run), str(run)), out=str(run))
+    config = read_config(run)
+    refuse_export(run, "a run whose episodes are there")
+    config = dataclasses.replace(require_trusted(config, str(run)), out=str(run))
     checkpoint = _with_episodes(run, config)
     progress = checkpoint.state["progress"]
     env_steps, source = int(progress["run"]["env_steps"]), parsed_segments(progress["source"])
@@ -154,7 +157,7 @@ def inspect(run: Path) -> Inspection:
         experience = Experience(config, spec, source)
         experience.restore(progress["experience"], checkpoint.segments)
         batch, trace = experience.sample_traced(config.agent.batch_size, env_steps)
-        files = {"own": (run, checkpoint.segments), "source": (Path(config.source), source)}
+        files = {"own": (run, checkpoint.segments), "source": (located(config.source), source)}
         played = {name: _played(*files[name], one.n_episodes) for name, one in experience.buffers.items()}
         domain = ["source" if i < batch.n_source else "own" for i in range(len(batch))]
         episodes = [played[name][number] for name, number in zip(domain, trace.episode, strict=True)]

@@ -1,6 +1,6 @@
 """What training asks of an agent, and the state every agent keeps in checkpoints."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -111,19 +111,29 @@ def state_of(learner: Learner) -> Arrays:
     return arrays
 
 
-def load_state(learner: Learner, arrays: Arrays, leave_out: Collection[str] = ()) -> None:
+def exported_state(learner: Learner) -> Arrays:
+    """`state_of` without optimisers, and without target networks that can begin as copies of others."""
+    left_out = {key for part in _left_out(learner) for key in part}
+    return {key: array for key, array in state_of(learner).items() if key not in left_out}
+
+
+def load_state(
+    learner: Learner, arrays: Arrays, leave_out: Collection[str] = (), *, exported: bool = False
+) -> None:
     """Take over the arrays of `state_of`; the learner must have been built with the same settings.
 
     Args:
         learner: to load into.
         arrays: of another one.
         leave_out: modules and optimisers that stay as they are.
+        exported: the arrays may be those of `exported_state`: an optimiser of which none is there stays as
+            it is, and a target network becomes a copy.
 
     Raises:
         BadInput: an array is missing or has another shape.
     """
     try:
-        _load(learner, arrays, leave_out)
+        _load(learner, _completed(learner, arrays) if exported else arrays, leave_out)
     except (KeyError, RuntimeError, ValueError) as error:
         raise BadInput(
             "checkpoint",
@@ -131,6 +141,31 @@ def load_state(learner: Learner, arrays: Arrays, leave_out: Collection[str] = ()
             f"{type(error).__name__}: {str(error).splitlines()[0]}",
             "The run folder was changed: copy it again, whole.",
         ) from error
+
+
+def _completed(learner: Learner, arrays: Arrays) -> Arrays:
+    """The arrays of an export, and in place of each part that it left out what that begins as."""
+    begins_as = state_of(learner) | arrays
+    completed = dict(arrays)
+    for part in _left_out(learner):
+        if arrays.keys().isdisjoint(part):
+            completed |= {key: begins_as[origin] for key, origin in part.items()}
+    return completed
+
+
+def _left_out(learner: Learner) -> Iterator[dict[str, str]]:
+    """The parts that exports leave out: names of their arrays, and of those that they begin as."""
+    for name, optimiser in learner.optimisers().items():
+        yield {f"{name}.{key}": f"{name}.{key}" for key in optimiser.state()}
+    modules = learner.modules()
+    for name, module in modules.items():
+        target = modules.get(f"target_{name}")
+        if target is not None and _shapes(target) == _shapes(module):
+            yield {f"target_{name}.{key}": f"{name}.{key}" for key in module.state_dict()}
+
+
+def _shapes(module: nn.Module) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    return {key: (tensor.shape, tensor.dtype) for key, tensor in module.state_dict().items()}
 
 
 def _load(learner: Learner, arrays: Arrays, leave_out: Collection[str]) -> None:

@@ -175,14 +175,15 @@ class Training:
         elif not state.evaluations:
             self._evaluate(rollouts, stop)
         if state.env_steps < config.steps:
-            rollouts.collect(self.acting, self._next_block())
+            self._collect(rollouts)
         while state.env_steps < config.steps and not stop.requested:
             before = state.env_steps
             self._add(rollouts.episodes(self.faults.in_training))
             ended = state.env_steps >= config.steps
             self.acting = self.learner.policy()
+            state.asked = self.experience.goals_to_practise(config.block_episodes)
             if not (ended or stop.requested):
-                rollouts.collect(self.acting, self._next_block())
+                self._collect(rollouts)
             self._update(rollouts)
             if self._passed(LOOK_EVERY, before):
                 self._diagnosis.look(state.env_steps, state.gradient_steps)
@@ -194,8 +195,11 @@ class Training:
                 self._save()
         write_evaluation(self, rollouts, stop)
 
-    def _next_block(self) -> range:
-        return range(self.state.episodes, self.state.episodes + self.config.block_episodes)
+    def _collect(self, rollouts: Rollouts) -> None:
+        """Begin the next block, with what it asks for; a run that goes on begins the same block again."""
+        first = self.state.episodes
+        block = range(first, first + self.config.block_episodes)
+        rollouts.collect(self.acting, block, self.state.asked)
 
     def _add(self, episodes: Iterable[Episode]) -> None:
         state = self.state

@@ -84,6 +84,9 @@ class Policy:
     def load(cls, path: str | os.PathLike[str]) -> "Policy":
         """Load the newest checkpoint of a run folder; no env is built and no code is run from it.
 
+        Args:
+            path: the run folder, or the name of a shipped agent: an existing path wins.
+
         Raises:
             BadInput: no run, or no checkpoint in it that is whole.
         """

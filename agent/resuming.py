@@ -17,7 +17,7 @@ import torch
 
 from regoal.agent.anchor import Anchor
 from regoal.agent.array_file import Arrays, require_alike
-from regoal.agent.checkpoints import Checkpoint, whole_checkpoints
+from regoal.agent.checkpoints import Checkpoint, refuse_export, whole_checkpoints
 from regoal.agent.config import TrainConfig
 from regoal.agent.learner import load_state
 from regoal.agent.metrics import columns_of
@@ -50,9 +50,11 @@ def resumed_config(
     """The settings of a run that goes on, where its folder lies now.
 
     Raises:
-        BadInput: no such run, or a setting that cannot work.
+        BadInput: no such run, one that is an export, or a setting that cannot work.
     """
-    config = require_trusted(read_config(run), str(run))
+    config = read_config(run)
+    refuse_export(run, "a run that can go on")
+    config = require_trusted(config, str(run))
     asked: dict[str, Any] = {"steps": steps, "workers": workers, "threads": threads}
     if steps is not None and steps < config.steps:
         raise BadInput("steps", f"the {config.steps:,} the run was begun with, or more", f"{steps:,}")

@@ -23,7 +23,7 @@ from regoal.agent.hang_watch import HangWatch, Hung
 from regoal.agent.player import Player
 from regoal.agent.policy import Policy
 from regoal.agent.shared_block import BlockLayout, SharedBlock, slot_bytes
-from regoal.agent.worker import POLICY_PLACES, Assignment, Report, Task
+from regoal.agent.worker import POLICY_PLACES, Assignment, Report, Task, perform
 from regoal.agent.worker_process import WorkerProcess, within_limits
 from regoal.buffers.episode import Episode
 from regoal.envs.goal_spec import GoalSpec
@@ -127,10 +127,22 @@ class Rollouts:
         """Whether anything is played while this process does something else."""
         return bool(self._workers)
 
-    def collect(self, policy: Policy, indices: Sequence[int]) -> None:
-        """Begin a block of training episodes; the one before must have been taken."""
+    def collect(
+        self, policy: Policy, indices: Sequence[int], goals: Sequence[tuple[float, ...] | None] = ()
+    ) -> None:
+        """Begin a block of training episodes; the one before must have been taken.
+
+        Args:
+            policy: acts.
+            indices: numbers of the episodes.
+            goals: what each asks for in place of the env's own goal, if anything; nothing if not given.
+        """
         self._begin("collect", policy)
-        self._block = [Task("collect", index, self._version, slot=slot) for slot, index in enumerate(indices)]
+        asked = goals or [None] * len(indices)
+        self._block = [
+            Task("collect", index, self._version, slot, goal=goal)
+            for slot, (index, goal) in enumerate(zip(indices, asked, strict=True))
+        ]
         self._to_do["collect"].extend(self._block)
         self.poll()
 
@@ -228,11 +240,9 @@ class Rollouts:
         return report.result
 
     def _play_here(self, task: Task) -> None:
-        policy = self._policies[task.kind]
-        play = self._player.collect if task.kind == "collect" else self._player.evaluate
         try:
             with self._watch:
-                self._done[task] = Report(task, play(policy, task.index, task.attempt))
+                self._done[task] = Report(task, perform(task, self._policies[task.kind], self._player))
         except RunFault as fault:  # kept until the episodes before it have been taken
             self._done[task] = Report(task, error=fault, discarded_steps=fault.discarded_steps)
         except Hung:

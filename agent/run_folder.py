@@ -20,6 +20,7 @@ from regoal.agent.durable import read_plain, remedy, sync
 from regoal.agent.metrics import OURS
 from regoal.agent.run_lock import LOCK
 from regoal.agent.settings import from_toml, to_toml
+from regoal.agent.shipped import located, suggestion
 from regoal.buffers.episode import Episode
 from regoal.errors import BadInput, SaveFault
 
@@ -131,15 +132,18 @@ def nearest_folder(path: Path) -> Path:
 def read_config(run: str | os.PathLike[str]) -> TrainConfig:
     """The settings of a run, to read; before an env is built from them, `trust.require_trusted`.
 
+    Args:
+        run: its folder, or the name of a shipped agent.
+
     Raises:
         BadInput: it is no run folder, or its config.toml is not of this version.
     """
-    path = Path(run) / "config.toml"
+    path = located(run) / "config.toml"
     try:
         values = tomllib.loads(read_plain(path, MOST_CONFIG_BYTES).decode())
     except FileNotFoundError as error:
         below = sorted(str(found.parent) for found in Path(run).glob("*/config.toml"))[:10]
-        hint = f"Did you mean {' or '.join(below)}?" if below else "It is the --out of `regoal train`."
+        hint = f"Did you mean {' or '.join(below)}?" if below else suggestion(run)
         got = str(run) if Path(run).exists() else f"{run}, which does not exist"
         raise BadInput("run", "a run folder", got, hint) from error
     except (OSError, ValueError, RecursionError) as error:

@@ -25,7 +25,8 @@ CRITIC = "critic"
 def load_source(learner: "Learner", config: TrainConfig) -> None:
     """Take over from `config.source`, which fits, what the settings ask for.
 
-    That is weights, optimisers and input statistics.
+    That is weights, optimisers and input statistics; of an export, whose optimisers start afresh and whose
+    target networks are copies, weights and input statistics.
 
     Raises:
         BadInput: there are no critics to reset, or other settings have given the agent other networks.
@@ -40,7 +41,12 @@ def load_source(learner: "Learner", config: TrainConfig) -> None:
         fix = "Name them so in modules() and optimisers()."
         raise BadInput("critic_reset", f"networks with {CRITIC!r} in their names", ", ".join(names), fix)
     try:
-        load_state(learner, checkpoint.learner_arrays(), names if config.fresh_networks else critics)
+        load_state(
+            learner,
+            checkpoint.learner_arrays(),
+            names if config.fresh_networks else critics,
+            exported=checkpoint.exported,
+        )
     except BadInput as error:
         theirs, ours = (to_toml(one)["agent"] for one in (read_config(config.source), config))
         others = [

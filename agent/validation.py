@@ -11,6 +11,7 @@ from regoal.agent.agents import require_agent
 from regoal.agent.config import AUTO, MOST_HOLD, NORMALISER_MODES, AgentConfig, TrainConfig
 from regoal.agent.modes import MODES, START
 from regoal.agent.settings import typed_fields
+from regoal.agent.shipped import located
 from regoal.errors import BadInput, did_you_mean
 
 AT_LEAST_ONE = (
@@ -105,9 +106,11 @@ def _check_agent(agent: AgentConfig) -> None:
 def _check_hindsight(config: TrainConfig) -> None:
     share = config.informative_share
     _require("informative_share", share, share <= 1, "in [0, 1]")
+    _require("practice", config.practice, config.practice <= 1, "in [0, 1]")
     for name, what in (
         ("informative_share", "says which transitions hindsight chooses"),
         ("imitation", "follows actions to where hindsight says that they led"),
+        ("practice", "asks for what hindsight would show"),
     ):
         value = getattr(config, name)
         _require(name, value, 0 <= value < math.inf, "0 or more, and finite")
@@ -180,7 +183,9 @@ def _check_mode(config: TrainConfig) -> None:
         _require(mode.figure, figure, figure > 0, f"more than 0 in mode {config.mode!r}")
     _require("source_share", config.source_share, 0 <= config.source_share < 1, "in [0, 1)")
     _require("anchor", config.anchor, math.isfinite(config.anchor), "a finite number")
-    if config.source and Path(config.out).absolute().is_relative_to(Path(config.source).absolute()):
+    # Nor a folder that would have the name of a shipped agent from now on.
+    sources = (located(config.source), Path(config.source)) if config.source else ()
+    if any(Path(config.out).resolve().is_relative_to(one.resolve()) for one in sources):
         raise BadInput("out", "a folder outside the source's", config.out, "A source is never changed.")
 
 

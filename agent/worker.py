@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Literal
 
+from regoal.agent.evaluation import Outcome
 from regoal.agent.player import Player
 from regoal.agent.policy import Policy
 from regoal.agent.shared_block import BlockLayout, SharedBlock
+from regoal.buffers.episode import Episode
 from regoal.envs.goal_spec import GoalSpec
 from regoal.errors import RunFault
 
@@ -52,6 +54,7 @@ class Task:
         version: of the policy; it changes with its numbers.
         slot: where to put a collected episode.
         attempt: how often the env has spoiled it before.
+        goal: what to ask for in place of the env's own goal, if anything.
     """
 
     kind: Literal["collect", "evaluate"]
@@ -59,6 +62,7 @@ class Task:
     version: int
     slot: int = 0
     attempt: int = 0
+    goal: tuple[float, ...] | None = None
 
 
 POLICY_PLACES = {"collect": 0, "evaluate": 1}  # where the policy for each kind of task lies
@@ -111,13 +115,17 @@ def main(connection_descriptor: int, memory_descriptor: int) -> None:
         connection.send(_perform(task, policies[task.kind][1], player, block))
 
 
+def perform(task: Task, policy: Policy, player: Player) -> Episode | Outcome:
+    """Play what a task says, in whichever process."""
+    if task.kind == "collect":
+        return player.collect(policy, task.index, task.attempt, task.goal)
+    return player.evaluate(policy, task.index, task.attempt)
+
+
 def _perform(task: Task, policy: Policy, player: Player, block: SharedBlock) -> Report:
     try:
-        if task.kind == "collect":
-            return Report(
-                task, block.write_episode(task.slot, player.collect(policy, task.index, task.attempt))
-            )
-        return Report(task, player.evaluate(policy, task.index, task.attempt))
+        played = perform(task, policy, player)
+        return Report(task, block.write_episode(task.slot, played) if isinstance(played, Episode) else played)
     except Exception as error:  # noqa: BLE001  (told to the run, which raises it in its turn)
         discarded = error.discarded_steps if isinstance(error, RunFault) else 0
         return Report(task, error=_sendable(error), discarded_steps=discarded)

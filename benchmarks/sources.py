@@ -7,6 +7,7 @@ from pathlib import Path
 from regoal.agent.config import TrainConfig
 from regoal.agent.policy import Policy
 from regoal.agent.run_folder import read_config
+from regoal.agent.shipped import located
 from regoal.agent.source import require_sizes
 from regoal.agent.trust import require_trusted
 from regoal.envs.goal_spec import GoalSpec
@@ -34,8 +35,11 @@ class Source:
 
 
 def runs_in(path: Path) -> list[Path]:
-    """The run itself, or the runs seed-0, seed-1 ... below it, in the order of their numbers."""
-    if (path / "config.toml").exists():
+    """The run itself, or the runs seed-0, seed-1 ... below it, in the order of their numbers.
+
+    A shipped agent stays its name.
+    """
+    if (located(path) / "config.toml").exists():
         return [path]
     below = [found.parent for found in path.glob("seed-*/config.toml")]
     return sorted(below, key=lambda run: (len(run.name), run.name)) or [path]
@@ -94,7 +98,7 @@ def require_figures(episodes: int, seed: int) -> None:
 def _require_different(paths: Sequence[Path]) -> None:
     seen: dict[Path, Path] = {}
     for path in paths:
-        real = path.resolve()
+        real = located(path).resolve()
         if real in seen:
             raise BadInput(str(path), "each run once", f"the run {seen[real]} again", "Name it once.")
         seen[real] = path

@@ -1,12 +1,14 @@
 """A batch of transitions, as an agent's update takes it."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from regoal.buffers.sizes import Sizes
 
 
 @dataclass(frozen=True)
@@ -123,17 +125,6 @@ class BatchMemory:
     def _rows(self, ends: Any, desired_goal: Any, reward: Any, terminated: Any, new_goal: Any) -> BatchRows:
         achieved_goal, next_achieved_goal = ends[:, 0, self._achieved], ends[:, 1, self._achieved]
         return BatchRows(ends, achieved_goal, next_achieved_goal, desired_goal, reward, terminated, new_goal)
-
-
-class Sizes(Protocol):
-    """What a batch's memory must know of a goal spec."""
-
-    @property
-    def observation_size(self) -> int: ...
-    @property
-    def goal_size(self) -> int: ...
-    @property
-    def action_size(self) -> int: ...
 
 
 class ReusedMemory:

@@ -5,8 +5,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from regoal.buffers.batch import Sizes
 from regoal.buffers.episode import Array, Episode
+from regoal.buffers.sizes import Sizes
 from regoal.errors import BadInput, EnvFault, TrainingFault
 
 

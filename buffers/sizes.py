@@ -1,6 +1,19 @@
-"""How much memory a ring of episodes takes."""
+"""Sizes of vectors, and how much memory a ring of episodes takes."""
+
+from typing import Protocol
 
 from regoal.buffers.numbering import numbering_bytes
+
+
+class Sizes(Protocol):
+    """What a batch's memory must know of a goal spec."""
+
+    @property
+    def observation_size(self) -> int: ...
+    @property
+    def goal_size(self) -> int: ...
+    @property
+    def action_size(self) -> int: ...
 
 
 def rows_needed(capacity: int, longest: int) -> int:

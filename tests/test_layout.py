@@ -70,6 +70,7 @@ def test_nothing_imports_the_command_line() -> None:
             assert not imports(path) & {
                 "regoal.cli",
                 "regoal.benchmark_commands",
+                "regoal.export_command",
                 "regoal.learning_commands",
                 "regoal.looking_commands",
                 "regoal.launch",
@@ -95,6 +96,15 @@ def test_the_template_of_reports_goes_into_the_wheel() -> None:
     assert TEMPLATE.name in DATA["regoal.benchmarks"]
 
 
+def test_every_shipped_agent_goes_into_the_wheel_as_a_whole() -> None:
+    agents = SOURCE / "agent"
+    shipped = [path.relative_to(agents) for path in agents.glob("shipped/**/*") if path.is_file()]
+    assert shipped
+    for path in shipped:
+        assert any(path.match(pattern) for pattern in DATA["regoal.agent"]), path
+        assert not any(part.startswith(".") for part in path.parts), f"{path}: of a process that was killed"
+
+
 def loaded_after(statement: str) -> set[str]:
     code = f"import sys; {statement}; print('\\n'.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -108,6 +118,7 @@ def loaded_after(statement: str) -> set[str]:
         "import regoal.agent.config, regoal.agent.settings",
         "import regoal.agent.worker",
         "import regoal.agent.policy, regoal.agent.checkpoints",
+        "import regoal.agent.shipped; regoal.agent.shipped.agents()",
         "import regoal.buffers.episode",
         "import regoal.benchmarks.worlds, regoal.benchmarks.rank",
         "import regoal.envs.check",

@@ -9,6 +9,7 @@ import tyro
 
 import regoal
 from regoal import benchmark_commands as benchmarking
+from regoal import export_command as exporting
 from regoal import learning_commands as learning
 from regoal import looking_commands as looking
 from regoal.errors import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTERRUPTED, BadInput, RunFault, did_you_mean
@@ -19,6 +20,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
         learning.train,
         learning.finetune,
         learning.resume,
+        exporting.export,
         benchmarking.benchmark,
         benchmarking.report,
         looking.evaluate,

@@ -1,7 +1,7 @@
 """What users are told when something they gave us cannot work."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 EXIT_FAILED, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -54,8 +54,13 @@ class SaveFault(RunFault):
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A sentence with the nearest known names, or with all of them when they are few."""
     names = sorted(known)
-    near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.6)
-    near = near or difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    near = nearest(name, names)
     if near:
         return f"Did you mean {' or '.join(near)}?"
     return f"Known: {', '.join(names)}." if len(names) <= 20 else ""
+
+
+def nearest(name: str, known: Sequence[str]) -> list[str]:
+    """The known names that a misspelt one may have been meant to be; none where none is near."""
+    near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.6)
+    return near or difflib.get_close_matches(name, known, n=3, cutoff=0.6)

@@ -127,7 +127,8 @@ def finetune(
     """Fine-tune a trained run in a shifted env.
 
     Args:
-        run: The source: a run folder, or a folder of seed-0, seed-1 ... that are paired with --seeds.
+        run: The source: a run folder, a folder of seed-0, seed-1 ... that are paired with --seeds, or the
+            name of a shipped agent such as fetch-reach.
         out: Run folder; it must not exist.
         shift: What differs in the target, e.g. action_rotation=45,action_gain=0.5 or friction=hard; the
             target is the env as it comes if not given, whatever the source's shift was.
@@ -153,6 +154,7 @@ def finetune(
     """
     from regoal.agent.config import FinetuneConfig
     from regoal.agent.finetuning import resolve
+    from regoal.agent.shipped import located
 
     trust.grant()
     config = FinetuneConfig(
@@ -175,7 +177,7 @@ def finetune(
         sources, configs = [run], [resolve(run, config)]
     else:
         numbers = parse_seeds(seeds)
-        paired = (run / "seed-0").is_dir() or not (run / "config.toml").exists()
+        paired = (run / "seed-0").is_dir() or not (located(run) / "config.toml").exists()
         sources = [run / f"seed-{one}" if paired else run for one in numbers]
         configs = [
             dataclasses.replace(resolve(source, config), seed=one, out=str(out / f"seed-{one}"))

@@ -1,15 +1,14 @@
 """The commands that look at envs and at what was learned: one function each, as in `learning_commands.py`."""
 
-import contextlib
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
+from regoal.counting import counted
 from regoal.errors import EXIT_FAILED, BadInput
 from regoal.launch import Trust
 
@@ -31,7 +30,7 @@ def evaluate(
     """Measure the success of a trained run.
 
     Args:
-        run: A run folder, or a folder of seed-0, seed-1 ...
+        run: A run folder, a folder of seed-0, seed-1 ..., or the name of a shipped agent such as fetch-reach.
         episodes: Episodes to play.
         shift: World to play in, e.g. action_rotation=45; the one that each run was trained in if not given
             (`rank` then plays without a shift), "" for no shift.
@@ -54,7 +53,7 @@ def evaluate(
         if not as_json:
             where = f"{spec.recipe.env_id} with {spec.recipe.shift or 'no shift'}"
             print(f"{path}: playing {episodes} episodes of {where} ...", file=sys.stderr)
-        with _counted(episodes, f"{path}", quiet=as_json) as tick:
+        with counted(episodes, f"{path}", quiet=as_json) as tick:
             found = measure(env, spec, policy, episodes=episodes, seed=seed, tick=tick)
         env.close()
         spec.close()
@@ -83,7 +82,7 @@ def rank(
     """Order trained runs by their success in a target: which one to start from?
 
     Args:
-        runs: Run folders; a folder of seed-0, seed-1 ... stands for its runs.
+        runs: Run folders and names of shipped agents; a folder of seed-0, seed-1 ... stands for its runs.
         shift: The target, e.g. friction=hard; the env as it comes, no shift, if not given (`evaluate` then
             plays the world that each run was trained in).
         episodes: Each run plays so many, the same ones.
@@ -100,7 +99,7 @@ def rank(
     if not as_json:
         where = shift or "the env as it comes, no shift"
         print(f"playing {episodes} episodes with each of {n_runs} runs in {where} ...", file=sys.stderr)
-    with _counted(episodes * n_runs, "rank", quiet=as_json) as tick:
+    with counted(episodes * n_runs, "rank", quiet=as_json) as tick:
         ranked = order(runs, shift, episodes, seed, tick)
     if as_json:
         for one in ranked:
@@ -122,7 +121,7 @@ def watch(
     """Write a video of a trained run; no display is needed.
 
     Args:
-        run: A run folder.
+        run: A run folder, or the name of a shipped agent.
         video: The mp4 to write.
         episodes: Episodes to show.
         shift: World to play in; the one that the run was trained in if not given, "" for no shift.
@@ -141,7 +140,7 @@ def watch(
     recipe = _recipe(run, shift)
     where = f"{recipe.env_id} with {recipe.shift or 'no shift'}"
     print(f"rendering {episodes} episodes of {where} ...", file=sys.stderr)
-    with _counted(episodes, str(video)) as tick:
+    with counted(episodes, str(video)) as tick:
         frames = record(recipe, policy, episodes=episodes, seed=seed, tick=tick)
     write_video(video, frames)
     print(f"{video}: {len(frames)} frames")
@@ -196,7 +195,7 @@ def shifts(
     Args:
         env: Gymnasium id, or module:namespace/Id-v0; all families are listed if not given.
         shift: A family of your own, my_shifts:wind: what its module registers is listed, too. As --modules.
-        policy: Runs trained in that env; their zero-shot success is measured at every level.
+        policy: Runs or shipped agents of that env; their zero-shot success is measured at every level.
         episodes: Each run plays so many in each world.
         seed: Seed of the episodes; one that no training run uses if not given.
         out: Folder to write the table and the plot to.
@@ -295,15 +294,3 @@ def _recipe(run: Path, shift: str | None) -> Any:
 
     config = require_trusted(read_config(run), str(run), WORLD if shift is None else ("env",))
     return EnvRecipe(config.env, config.shift if shift is None else shift, config.env_kwargs)
-
-
-@contextlib.contextmanager
-def _counted(total: int, label: str, quiet: bool = False) -> Iterator[Callable[[], object]]:
-    """Counts calls of what it yields, as a bar on a terminal."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from tqdm import tqdm
-
-    with tqdm(total=total, desc=label, unit="episode", leave=False) as shown:
-        yield lambda: shown.update(1)

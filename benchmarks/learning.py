@@ -21,6 +21,7 @@ import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from statistics import median
 
 from regoal.agent.config import AUTO
 from regoal.agent.interrupts import Stopped
@@ -163,6 +164,30 @@ def curves_of(rows: Rows) -> dict[str, dict[str, Curve]]:
         env: {preset: results.curve(env, preset) for one, preset in pairs if one == env}
         for env in results.tasks
     }
+
+
+def as_markdown(rows: Rows) -> str:
+    """Where the runs of the table ended, for docs: a line an env and preset, its seeds in order."""
+    ends: dict[tuple[str, str], Rows] = {}
+    for row in rows:
+        if row["test_success"]:
+            ends.setdefault((row["env"], row["preset"]), []).append(row)
+    lines = ["| env | preset | env steps | minutes | success | seeds |", "|---|---|---|---|---|---|"]
+    for (env, preset), last in ends.items():
+        steps = median(int(row["env_steps"]) for row in last)
+        minutes, success, seeds = (
+            ", ".join(texts)
+            for texts in zip(
+                *((f"{float(row['wall_seconds']) / 60:.1f}", _shown(row), row["seed"]) for row in last),
+                strict=True,
+            )
+        )
+        lines.append(f"| {env} | {preset} | {steps:,.0f} | {minutes} | {success} | {seeds} |")
+    return "\n".join(lines)
+
+
+def _shown(row: dict[str, str]) -> str:
+    return f"{float(row['test_success']):.2f}"
 
 
 def measure(cells: Sequence[Cell], results: Path, jobs: int) -> int:

@@ -86,6 +86,7 @@ PARTS = {
     "relabel-reach": _suite("relabel", "FetchReach"),
     "relabel-maze": _suite("relabel", "PointMaze"),
     "learning-push": _module("learning", "--env FetchPush-v4"),
+    "learning-slide": _module("learning", "--env FetchSlide-v4 --seeds 0"),
     "push-ablation": _suite("push-ablation"),
     "push-sources": _suite("transfer-push", SOURCES),
     "push-friction": _suite("transfer-push", "friction", BOTH),

@@ -36,11 +36,11 @@ class Part:
     """Something that is measured at one go.
 
     Attributes:
-        command: what follows `python -m`; {out} and {results} stand for folders.
-        published: files that the command leaves in OUT, and what they are called among the results.
+        commands: what follows `python -m`, one after the other; {out} and {results} stand for folders.
+        published: files that they leave in OUT, and what they are called among the results.
     """
 
-    command: str
+    commands: tuple[str, ...]
     published: tuple[tuple[str, str], ...] = ()
 
 
@@ -62,16 +62,21 @@ class Row:
 
 
 def _module(name: str, options: str = "") -> Part:
-    return Part(f"regoal.benchmarks.{name} --out {{out}}/{name} --results {{results}} {options}".strip())
+    return Part((f"regoal.benchmarks.{name} --out {{out}}/{name} --results {{results}} {options}".strip(),))
 
 
 def _suite(name: str, only: str = "", figures: Iterable[str] = ("intervals",)) -> Part:
     command = f"regoal benchmark {name} --out {{out}}/{name}" + (f" --only {only}" if only else "")
     if only == SOURCES:
-        return Part(command)
+        return Part((command,))
     files = {f"{name}/results.csv": f"{name}.csv"}
     files |= {f"{name}/figures/{figure}.png": f"{name}-{figure}.png" for figure in figures}
-    return Part(command, tuple(files.items()))
+    return Part((command,), tuple(files.items()))
+
+
+def _transfer(suite: str, only: str = "") -> Part:
+    compared = f"regoal.benchmarks.transfer {{out}}/{suite} --results {{results}}"
+    return Part((*_suite(suite, only).commands, compared))
 
 
 BOTH = ("heat-map", "intervals")
@@ -80,20 +85,24 @@ PARTS = {
     "demo": _module("demo"),
     "reach": _module("reach"),
     "modes": _module("modes", "reach"),
+    "transfer-levels": _transfer("transfer-levels"),
     "transfer-turned": _suite("transfer", "action_rotation", BOTH),
     "transfer-fine": _suite("transfer", "reward_threshold", BOTH),
     "transfer-sensed": _suite("transfer", "observation_bias", BOTH),
     "relabel-reach": _suite("relabel", "FetchReach"),
     "relabel-maze": _suite("relabel", "PointMaze"),
     "learning-push": _module("learning", "--env FetchPush-v4"),
-    "learning-slide": _module("learning", "--env FetchSlide-v4 --seeds 0"),
+    # Runs that are finished stay, so that each part adds a seed.
+    "learning-slide-0": _module("learning", "--env FetchSlide-v4 --seeds 0"),
+    "learning-slide-1": _module("learning", "--env FetchSlide-v4 --seeds 0..1"),
+    "learning-slide-2": _module("learning", "--env FetchSlide-v4 --seeds 0..2"),
     "push-ablation": _suite("push-ablation"),
     "push-sources": _suite("transfer-push", SOURCES),
-    "push-friction": _suite("transfer-push", "friction", BOTH),
-    "push-mass": _suite("transfer-push", "object_mass", BOTH),
-    "push-turned": _suite("transfer-push", "action_rotation", BOTH),
-    "push-noise": _suite("transfer-push", "observation_noise", BOTH),
-    "push-region": _suite("transfer-push", "goal_region", BOTH),
+    "push-friction": _transfer("transfer-push", "friction"),
+    "push-mass": _transfer("transfer-push", "object_mass"),
+    "push-turned": _transfer("transfer-push", "action_rotation"),
+    "push-noise": _transfer("transfer-push", "observation_noise"),
+    "push-region": _transfer("transfer-push", "goal_region"),
 }
 
 
@@ -109,14 +118,16 @@ def run(name: str, out: Path, results: Path) -> int:
     out.mkdir(parents=True, exist_ok=True)
     spent = out / f"{name}.seconds"
     places = {"out": str(out), "results": str(results)}
-    command = [word.format(**places) for word in shlex.split(part.command)]
-    say(f"{name}: python -m {shlex.join(command)}")
-    began = time.monotonic()
+    code, began = 0, time.monotonic()
     try:
-        code = _call([sys.executable, "-m", *command])
+        for command in part.commands:
+            words = [word.format(**places) for word in shlex.split(command)]
+            say(f"{name}: python -m {shlex.join(words)}")
+            if code := _call([sys.executable, "-m", *words]):
+                break
     finally:
         seconds = time.monotonic() - began + (float(spent.read_text()) if spent.exists() else 0.0)
-        spent.write_text(f"{seconds:.1f}\n")
+        spent.write_text(f"{seconds:.3f}\n")
     if code:
         say(f"{name}: ended with exit code {code}; the same command goes on")
         return code
@@ -138,7 +149,7 @@ def as_markdown(rows: Iterable[dict[str, str]]) -> str:
     """parts.csv as a table for docs."""
     lines = ["| part | minutes | command |", "|---|---|---|"]
     for row in rows:
-        command = PARTS[row["part"]].command.format(out="OUT", results="RESULTS")
+        command = PARTS[row["part"]].commands[0].format(out="OUT", results="RESULTS")
         lines.append(f"| {row['part']} | {float(row['seconds']) / 60:.1f} | `python -m {command}` |")
     return "\n".join(lines)
 
@@ -203,7 +214,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     wanted = options.parts or PARTS
     if options.list:
         for name in wanted:
-            print(f"{name:16} {'finished' if name in done else '-':9} python -m {PARTS[name].command}")
+            print(f"{name:16} {'finished' if name in done else '-':9} python -m {PARTS[name].commands[0]}")
         return 0
     for name in wanted:
         if name not in done and (code := run(name, options.out, options.results)):

@@ -3,6 +3,8 @@
     regoal benchmark transfer-levels --out runs/transfer-levels
     python -m regoal.benchmarks.transfer runs/transfer-levels --results benchmarks/results
 
+and so with transfer-push, or any suite that has its arms; what is written is called as the suite.
+
 In each target one threshold serves all arms: 0.9 of the final success of scratch with hindsight. An arm got
 there where three evaluations in a row are at it. All evaluations of a seed play the same episodes.
 """
@@ -18,6 +20,7 @@ from regoal.benchmarks.curves import Curve, draw_panels
 from regoal.benchmarks.measures import Reached, final_success, reached, zero_shot
 from regoal.benchmarks.results import RESULTS, Results, read_results
 from regoal.benchmarks.steps import steps_to_threshold
+from regoal.benchmarks.tables import read_rows
 
 TUNED, WITHOUT, SCRATCH = "future-warm_start", "none-warm_start", "future-scratch"
 LABELS = {
@@ -105,7 +108,9 @@ def main() -> int:
     parser.add_argument("folder", type=Path, help="of the benchmark")
     parser.add_argument("--results", type=Path, required=True, help="folder for the CSV and the picture")
     options = parser.parse_args()
-    csv = options.results / "transfer-levels.csv"
+    (suite, *others) = {row["suite"] for row in read_rows(options.folder / RESULTS)}
+    assert not others, "a benchmark has one suite"
+    csv = options.results / f"{suite}.csv"
     options.results.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(options.folder / RESULTS, csv)
     results = read_results(csv)

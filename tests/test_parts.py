@@ -12,8 +12,9 @@ from regoal.benchmarks.parts import PARTS, SOURCES, Part, main
 from regoal.benchmarks.suite import load_suite
 from regoal.benchmarks.tables import read_rows
 
-MODULES = [name for name, part in PARTS.items() if part.command.startswith("regoal.benchmarks.")]
-SUITES = {part.command.split()[2] for name, part in PARTS.items() if name not in MODULES}
+COMMANDS = [command for part in PARTS.values() for command in part.commands]
+MODULES = [command for command in COMMANDS if command.startswith("regoal.benchmarks.")]
+SUITES = {command.split()[2] for command in COMMANDS if command not in MODULES}
 
 SCRIPT = """
 import sys
@@ -31,7 +32,7 @@ if len(calls.read_text()) < wanted:
 def _hand_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "hand_made_part.py").write_text(SCRIPT)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    part = Part("hand_made_part {out} 2", (("found.csv", "shown.csv"),))
+    part = Part(("hand_made_part {out} 2",), (("found.csv", "shown.csv"),))
     monkeypatch.setattr(parts, "PARTS", {"first": part})
 
 
@@ -61,11 +62,11 @@ def test_what_there_is_is_listed_and_others_are_refused(capsys: pytest.CaptureFi
     assert "Did you mean reach" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("command", sorted(set(MODULES)))
 def test_the_options_of_a_part_are_those_of_its_module(
-    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module, *words = PARTS[name].command.split()
+    module, *words = command.split()
     monkeypatch.setattr("sys.argv", [module, "--help"])
     with pytest.raises(SystemExit):
         importlib.import_module(module).main()
@@ -76,7 +77,7 @@ def test_the_options_of_a_part_are_those_of_its_module(
 @pytest.mark.parametrize("suite", sorted(SUITES))
 def test_parts_of_a_suite_are_all_of_it(suite: str, tmp_path: Path) -> None:
     cells = cells_of(load_suite(suite), tmp_path)
-    commands = [part.command.split() for part in PARTS.values() if f"benchmark {suite} " in part.command]
+    commands = [command.split() for command in COMMANDS if f"benchmark {suite} " in command]
     texts = [words[words.index("--only") + 1] if "--only" in words else "" for words in commands]
     assert set().union(*(named(cells, text) for text in texts)) == {cell.name for cell in cells}
     if SOURCES in texts:

@@ -51,3 +51,4 @@ def test_the_guide_shows_the_committed_table() -> None:
 
 def test_the_shipped_suite_has_the_arms_of_the_table() -> None:
     assert {arm.name for arm in arms_of(load_suite("transfer-levels"))} == set(LABELS)
+    assert {arm.name for arm in arms_of(load_suite("transfer-push"))} > set(LABELS)

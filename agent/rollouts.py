@@ -6,7 +6,6 @@ own process plays what no worker has taken whenever it has nothing better to do.
 """
 
 import contextlib
-import select
 import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -18,20 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regoal.agent.clock import Clock, timed
+from regoal.agent.crew import Crew
 from regoal.agent.evaluation import Evaluation, Outcome
 from regoal.agent.hang_watch import HangWatch, Hung
 from regoal.agent.player import Player
 from regoal.agent.policy import Policy
-from regoal.agent.shared_block import BlockLayout, SharedBlock, slot_bytes
+from regoal.agent.shared_block import BlockLayout, slot_bytes
 from regoal.agent.worker import POLICY_PLACES, Assignment, Report, Task, perform
-from regoal.agent.worker_process import WorkerProcess, within_limits
 from regoal.buffers.episode import Episode
 from regoal.envs.goal_spec import GoalSpec
 from regoal.errors import RunFault, SpoiledEpisode, WorkerFault
 
-# Collecting is what learning waits for, so a worker always has the next episode at hand. Evaluations
-# fill the gaps.
-HELD_AT_ONCE = {"collect": 2, "evaluate": 1}
 MOST_ATTEMPTS = 3  # a task that ends so many workers ends the run
 POLL_SECONDS = 0.2  # how soon a dead or hanging worker, or a signal, is noticed while waiting
 Spoiled = Callable[[SpoiledEpisode], object]
@@ -81,14 +77,13 @@ class Rollouts:
         self._to_do: dict[str, deque[Task]] = {"collect": deque(), "evaluate": deque()}
         self._done: dict[Task, Report] = {}
         self._attempts: Counter[Task | None] = Counter()
-        self._workers: list[WorkerProcess] = []
-        self._shared: SharedBlock | None = None
+        self._crew: Crew | None = None
         if workers:
             layout = BlockLayout(
                 workers, block_episodes, sum(array.size for array in policy.arrays), slot_bytes(spec)
             )
             nothing = np.zeros(0, np.float32)
-            self._assignment = Assignment(
+            assignment = Assignment(
                 number=0,
                 spec=spec,
                 run_seed=run_seed,
@@ -97,14 +92,7 @@ class Rollouts:
                 layout=layout,
                 profiled=clocks is not None,
             )
-            try:
-                with within_limits(self._spec.recipe.env_id):
-                    self._shared = SharedBlock(layout)
-                for number in range(workers):
-                    self._workers.append(self._started(number))
-            except BaseException as error:
-                self.__exit__(type(error), error, None)
-                raise
+            self._crew = Crew(assignment, self._to_do, hang_seconds, self._note, self._count_against)
 
     def __enter__(self) -> "Rollouts":
         return self
@@ -112,20 +100,16 @@ class Rollouts:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for worker in self._workers:
-            if kind is not None:
-                worker.kill()
-            worker.end()
-        if self._shared is not None:
+        if self._crew is not None:
+            seconds = self._crew.end(kill=kind is not None)
             if self._clocks is not None:
-                self._clocks += self._shared.clocks.sum(axis=0)
-            self._shared.close()
+                self._clocks += seconds
         self._player.close()
 
     @property
     def has_workers(self) -> bool:
         """Whether anything is played while this process does something else."""
-        return bool(self._workers)
+        return self._crew is not None
 
     def collect(
         self, policy: Policy, indices: Sequence[int], goals: Sequence[tuple[float, ...] | None] = ()
@@ -187,28 +171,16 @@ class Rollouts:
 
     def poll(self) -> None:
         """See what workers have done and give them more; replace those that died or hang."""
-        for number, worker in enumerate(self._workers):
-            try:
-                while (report := worker.report()) is not None:
-                    self._note(report)
-            except EOFError:
-                code = worker.end()
-                why = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-                self._replace(number, why)
-                continue
-            if worker.hangs(self._hang_seconds):
-                worker.kill()
-                worker.end()
-                self._replace(number, f"took no step for {self._hang_seconds:g} s")
-        self._hand_out()
+        if self._crew is not None:
+            self._crew.poll()
 
     def _begin(self, kind: str, policy: Policy) -> None:
         self._version += 1
         self._policies[kind] = policy
         for task in self._block if kind == "collect" else self._evaluation:
             self._done.pop(task, None)
-        if self._shared is not None:
-            self._shared.write_policy(POLICY_PLACES[kind], policy.arrays)
+        if self._crew is not None:
+            self._crew.shared.write_policy(POLICY_PLACES[kind], policy.arrays)
 
     def _whole(self, tasks: list[Task], place: int, spoiled: Spoiled, tick: Callable[[], object]) -> Any:
         """The result of one of the tasks, attempted until the env does not spoil it."""
@@ -229,8 +201,9 @@ class Rollouts:
                 break
             if self._helps and self._to_do[task.kind]:
                 self._play_here(self._to_do[task.kind].popleft())
-            else:
-                self._wait()
+            elif self._crew is not None:
+                with timed(self._clocks, Clock.WAITING):
+                    self._crew.wait(POLL_SECONDS)
             tick()
         report = self._done[task]
         if report.error is not None:
@@ -254,13 +227,6 @@ class Rollouts:
             )
             self._to_do[task.kind].appendleft(task)
 
-    def _wait(self) -> None:
-        waiting = select.poll()
-        for worker in self._workers:
-            waiting.register(worker.descriptor, select.POLLIN)
-        with timed(self._clocks, Clock.WAITING):
-            waiting.poll(1000 * POLL_SECONDS)
-
     def _note(self, report: Report) -> None:
         task = report.task
         if task is None:
@@ -269,32 +235,9 @@ class Rollouts:
             self._attempts[None] = 0
             return
         if task.kind == "collect" and report.error is None:
-            assert self._shared is not None
-            report = replace(report, result=self._shared.read_episode(task.slot, report.result))
+            assert self._crew is not None
+            report = replace(report, result=self._crew.shared.read_episode(task.slot, report.result))
         self._done[task] = report
-
-    def _hand_out(self) -> None:
-        for kind, most in HELD_AT_ONCE.items():
-            free = [worker for worker in self._workers if worker.ready and len(worker.tasks) < most]
-            while free and self._to_do[kind]:
-                least = min(free, key=lambda worker: len(worker.tasks))
-                least.hand(self._to_do[kind].popleft())
-                if len(least.tasks) >= most:
-                    free.remove(least)
-
-    def _replace(self, number: int, why: str) -> None:
-        """Start another worker in place of one that is gone; what it held is played again."""
-        held, ready = self._workers[number].tasks, self._workers[number].ready
-        culprit = held[0] if held else None
-        if held or not ready:  # one that died idle is nobody's fault
-            self._count_against(culprit, why)
-        print(
-            f"rollout worker {number} {why}; it is replaced and its episodes are collected again",
-            file=sys.stderr,
-        )
-        for task in reversed(held):
-            self._to_do[task.kind].appendleft(task)
-        self._workers[number] = self._started(number)
 
     def _count_against(self, culprit: Task | None, why: str) -> None:
         """A task, or building an env where it is None, ended or hung what played it."""
@@ -308,8 +251,3 @@ class Rollouts:
                 "Run with --workers 0 to see it happen in this process; --set hang_seconds=... if an env "
                 "step may take longer.",
             )
-
-    def _started(self, number: int) -> WorkerProcess:
-        assert self._shared is not None
-        with within_limits(self._spec.recipe.env_id):
-            return WorkerProcess(replace(self._assignment, number=number), self._shared)

@@ -16,12 +16,12 @@ from test_training import SMALL, SMALL_SAC, config, without_wall
 
 from regoal import BadInput, DDPGConfig, EnvFault, SACConfig, TrainConfig, train
 from regoal.agent.checkpoints import newest_checkpoint
+from regoal.agent.crew import Crew
 from regoal.agent.learner import make_learner
 from regoal.agent.machine import worker_count
 from regoal.agent.normaliser import Normaliser
 from regoal.agent.policy import Policy
 from regoal.agent.rollouts import Rollouts
-from regoal.agent.shared_block import SharedBlock
 from regoal.envs.goal_spec import GoalSpec
 from regoal.envs.point_reach import PointReach
 from regoal.envs.recipe import EnvRecipe
@@ -134,7 +134,7 @@ def test_a_worker_that_dies_or_hangs_is_replaced_and_numbers_stay(
     def strike(self, policy, indices, goals):  # type: ignore[no-untyped-def]
         plain(self, policy, indices, goals)
         if indices[0] in (2, 6):
-            victim = self._workers[0]
+            victim = self._crew._workers[0]
             while not victim.ready:
                 self.poll()
             os.kill(victim._process.pid, number)
@@ -276,7 +276,7 @@ from test_rollouts import policy_for
 spec = GoalSpec.of("deadly_envs:deadly/Hang-v0")
 policy = policy_for(spec)
 with Rollouts(spec, 0, policy, block_episodes=1, workers=1, helps=False) as rollouts:
-    while not rollouts._workers[0].ready:
+    while not rollouts._crew._workers[0].ready:
         rollouts.poll()
     open({str(deadly)!r}, "w").write("x")
     rollouts.collect(policy, [0])
@@ -340,8 +340,9 @@ def test_a_policy_crosses_shared_memory_to_the_last_bit(spec: GoalSpec) -> None:
     policy = policy_for(spec)
     with Rollouts(spec, 0, policy, block_episodes=1, workers=1) as rollouts:
         rollouts.collect(policy, [0])
-        assert isinstance(rollouts._shared, SharedBlock)
-        copied = rollouts._shared.read_policy(0, rollouts._assignment.shapes)
+        crew = rollouts._crew
+        assert isinstance(crew, Crew)
+        copied = crew.shared.read_policy(0, crew._assignment.shapes)
         for one, other in zip(policy.arrays, copied, strict=True):
             np.testing.assert_array_equal(one, other)
 

@@ -233,6 +233,8 @@ def test_the_guide_shows_what_was_found() -> None:
     assert all(
         int(row["tries"]) >= tries for row, (_, tries) in zip(rows, torture.TESTS.values(), strict=True)
     )
+    (soaked,) = [float(row["seconds"]) for row in rows if row["test"] == "soak"]
+    assert soaked >= torture.TESTS["soak"][1]
     assert torture.table(rows) in (ROOT / "docs" / "trust.md").read_text()
 
 

@@ -13,6 +13,7 @@ target networks, which begin as copies: nobody can resume it.
 
 import dataclasses
 import os
+import re
 import shlex
 import shutil
 import tomllib
@@ -39,6 +40,8 @@ from regoal.envs.recipe import EnvRecipe
 from regoal.errors import BadInput, SaveFault
 
 NEW = "a folder that does not exist yet"
+# A path that begins at the root, at home, or above the folder one stands in.
+ELSEWHERE = re.compile(r"""(?:^|(?<=[\s=,;("'\[]))(?:/|~|(?:\./)*\.\.(?=/|$))[^\s,;)"'\]]*""")
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def prepare(run: Path, out: Path) -> Export:
     told, curve = _told(run, name), _curve(run, log_bytes)
     return Export(
         out=out,
-        config=dataclasses.replace(config, out=f"runs/{name}", source=portable_path(config.source)),
+        config=dataclasses.replace(config, out=f"runs/{name}", source=portable(config.source)),
         told=told,
         curve=curve,
         policy=checkpoint.policy(),
@@ -136,9 +139,9 @@ def write(export: Export, evaluation: Mapping[str, Any]) -> None:
         shutil.rmtree(stage, ignore_errors=True)
 
 
-def portable_path(path: str) -> str:
-    """A path as it is where it lies below the folder one stands in; any other as runs/NAME."""
-    return f"runs/{Path(path).name}" if path.startswith(("/", "~", "../")) else path
+def portable(text: str) -> str:
+    """A text in which paths that do not lie below the folder one stands in are runs/NAME."""
+    return ELSEWHERE.sub(lambda path: f"runs/{Path(path[0]).name}", text)
 
 
 def portable_command(command: str, out: str) -> str:
@@ -154,12 +157,10 @@ def portable_command(command: str, out: str) -> str:
     )
     words = ["regoal" if of_ours else path.name]
     for before, word in pairwise(["", *arguments]):
-        option, equals, value = portable_path(word).partition("=")
         if before == "--out":
-            option = out
-        elif equals:
-            value = out if option == "--out" else portable_path(value)
-        words.append(option + equals + value)
+            words.append(out)
+        else:
+            words.append(f"--out={out}" if word.startswith("--out=") else portable(word))
     return shlex.join(words)
 
 
@@ -228,6 +229,4 @@ def _portable(key: str, value: Any, out: str) -> Any:
         return [_portable(key, one, out) for one in value]
     if not isinstance(value, str):
         return value
-    return (
-        portable_command(value, out) if key == "command" else " ".join(map(portable_path, value.split(" ")))
-    )
+    return portable_command(value, out) if key == "command" else portable(value)

@@ -106,7 +106,8 @@ def run_suite(
         only: run no cells but those with this text in their names, and what they start from.
 
     Returns:
-        The exit code: 0 where all cells are finished, 1 where some failed, 130 or 143 after a signal.
+        The exit code: 0 where all cells that were to run are finished, 1 where some of them failed, 130 or
+        143 after a signal.
 
     Raises:
         BadInput: a cell that cannot work, or a folder of something else; nothing has run.
@@ -126,7 +127,7 @@ def run_suite(
     if stop.requested:
         say("stopped; the same command goes on")
         return 128 + stop.signal
-    return EXIT_FAILED if schedule.failures else 0
+    return EXIT_FAILED if schedule.failures.keys() & wanted else 0
 
 
 def named(cells: Sequence[Cell], text: str) -> set[str]:
@@ -187,7 +188,7 @@ class Schedule:
     def run(self, stop: StopRequest, wanted: Collection[str], *, retry: bool) -> None:
         """Run what is to be run of the wanted ones, until nothing is left or a stop is asked for."""
         if retry:
-            self.failures = {}
+            self.failures = {name: one for name, one in self.failures.items() if name not in wanted}
         write_failures(self._out, self.failures.values())
         done = self._finished | self.failures.keys()
         waiting = [cell for cell in self._cells if cell.name in wanted and cell.name not in done]

@@ -16,7 +16,8 @@ from regoal.errors import BadInput
 
 TASK_DIMENSIONS = ("env", "shift")
 VARIANT = "variant"  # a name for what overrides change; no setting
-ARM_DIMENSIONS = ("agent", "relabel", "mode", VARIANT)  # any other setting may be one too
+USUAL_DIMENSIONS = ("agent", "relabel", "mode")
+ARM_DIMENSIONS = (*USUAL_DIMENSIONS, VARIANT)  # any other setting may be one too
 Values = Mapping[str, Any]
 
 
@@ -125,7 +126,7 @@ class Task:
 def arms_of(suite: Suite) -> list[Arm]:
     """The arms of a suite, in the order of its grid."""
     own = {name: values for name, values in suite.grid.items() if name not in TASK_DIMENSIONS}
-    varied = [name for name, values in own.items() if len(values) > 1] or list(ARM_DIMENSIONS[:3])
+    varied = [name for name, values in own.items() if len(values) > 1] or list(USUAL_DIMENSIONS)
     return [
         Arm("-".join(label_of(name, values[name]) for name in varied), values)
         for values in _combinations(suite, own)

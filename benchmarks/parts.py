@@ -4,9 +4,10 @@
     python -m regoal.benchmarks.parts transfer-turned  # this part alone
     python -m regoal.benchmarks.parts --list
 
-Each part is a command that goes on where it was stopped, in a folder of its own below OUT; a part that is
+Each part is one or more commands that go on where they were stopped, with runs below OUT; a part that is
 finished there is not run again. What it found is copied to the folder of results, and parts.csv tells how
-long it took, over all its sittings. What compares with other libraries has its own commands: `make bench`.
+long it took, over all sittings that were not killed; runs that several parts share count in the first.
+What compares with other libraries has its own commands: `make bench`.
 """
 
 import argparse
@@ -16,16 +17,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from types import FrameType
 
+from regoal.agent.interrupts import StopRequest
 from regoal.agent.machine import cores
 from regoal.benchmarks.benchmark_folder import commit
 from regoal.benchmarks.experiment import say
+from regoal.benchmarks.parallel import POLL_SECONDS
 from regoal.benchmarks.tables import read_table, write_rows
-from regoal.errors import EXIT_BAD_INPUT, BadInput, did_you_mean
+from regoal.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, BadInput, did_you_mean
 
 TABLE = "parts.csv"
 SOURCES = "source-"  # what the names of sources begin with
@@ -106,13 +108,14 @@ PARTS = {
 }
 
 
-def run(name: str, out: Path, results: Path) -> int:
+def run(name: str, out: Path, results: Path, stop: StopRequest) -> int:
     """Run a part, or what is left of it; returns the exit code.
 
     Args:
         name: of the part.
         out: folder of the runs.
         results: folder of what is published.
+        stop: what it tells a command that runs.
     """
     part = PARTS[name]
     out.mkdir(parents=True, exist_ok=True)
@@ -123,11 +126,13 @@ def run(name: str, out: Path, results: Path) -> int:
         for command in part.commands:
             words = [word.format(**places) for word in shlex.split(command)]
             say(f"{name}: python -m {shlex.join(words)}")
-            if code := _call([sys.executable, "-m", *words]):
+            if code := _call([sys.executable, "-m", *words], stop):
                 break
     finally:
         seconds = time.monotonic() - began + (float(spent.read_text()) if spent.exists() else 0.0)
-        spent.write_text(f"{seconds:.3f}\n")
+        stage = spent.with_name(f".{spent.name}")
+        stage.write_text(f"{seconds:.3f}\n")
+        stage.rename(spent)
     if code:
         say(f"{name}: ended with exit code {code}; the same command goes on")
         return code
@@ -149,9 +154,14 @@ def as_markdown(rows: Iterable[dict[str, str]]) -> str:
     """parts.csv as a table for docs."""
     lines = ["| part | minutes | command |", "|---|---|---|"]
     for row in rows:
-        command = PARTS[row["part"]].commands[0].format(out="OUT", results="RESULTS")
-        lines.append(f"| {row['part']} | {float(row['seconds']) / 60:.1f} | `python -m {command}` |")
+        lines.append(f"| {row['part']} | {float(row['seconds']) / 60:.1f} | {told(row['part'])} |")
     return "\n".join(lines)
+
+
+def told(name: str) -> str:
+    """The commands of a part, for people."""
+    commands = PARTS[name].commands if name in PARTS else ()
+    return ", then ".join(f"`python -m {one.format(out='OUT', results='RESULTS')}`" for one in commands)
 
 
 def _put(path: Path, row: Row) -> None:
@@ -170,25 +180,29 @@ def _columns() -> list[str]:
     return [field.name for field in fields(Row)]
 
 
-def _call(command: Sequence[str]) -> int:
-    """Run a command; Ctrl-C and SIGTERM are the command's, which ends by itself and can be gone on with."""
+def _call(command: Sequence[str], stop: StopRequest) -> int:
+    """Run a command, which ends by itself and can be gone on with when it is told to stop.
+
+    Ctrl-C at a terminal tells it, too; SIGTERM is passed on.
+    """
     process = subprocess.Popen(command)
+    passed_on = False
+    while (code := _ended(process)) is None:
+        if stop.signal == signal.SIGTERM and not passed_on:
+            process.terminate()
+            passed_on = True
+    return code if code >= 0 else 128 - code
 
-    def pass_on(number: int, frame: FrameType | None) -> None:
-        process.send_signal(number)
 
-    before = signal.signal(signal.SIGTERM, pass_on)
+def _ended(process: "subprocess.Popen[bytes]") -> int | None:
     try:
-        return _waited(process.wait)
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _waited(wait: Callable[[], int]) -> int:
-    try:
-        return wait()
-    except KeyboardInterrupt:  # the terminal has told the command, too
-        return wait()
+        return process.wait(POLL_SECONDS)
+    except subprocess.TimeoutExpired:
+        return None
+    except KeyboardInterrupt:  # the second signal: it ends at once
+        process.terminate()
+        process.wait()
+        raise
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -206,6 +220,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if name not in PARTS:
                 raise BadInput("part", "a part of the results", repr(name), did_you_mean(name, PARTS))
         done = finished(options.out)
+        finished(options.results)  # that it can be read, before hours have passed
         if not options.list and not options.results.is_dir():
             raise BadInput("results", "a folder that exists", str(options.results))
     except BadInput as error:
@@ -214,12 +229,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     wanted = options.parts or PARTS
     if options.list:
         for name in wanted:
-            print(f"{name:16} {'finished' if name in done else '-':9} python -m {PARTS[name].commands[0]}")
+            print(f"{name:16} {'finished' if name in done else '-':9} {told(name)}")
         return 0
-    for name in wanted:
-        if name not in done and (code := run(name, options.out, options.results)):
+    try:
+        with StopRequest() as stop:
+            return run_all([name for name in wanted if not _is_done(name, done)], options, stop)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+
+
+def run_all(names: Sequence[str], options: argparse.Namespace, stop: StopRequest) -> int:
+    """Run parts one after the other, until one fails or a stop is asked for; returns the exit code."""
+    for name in names:
+        if code := run(name, options.out, options.results, stop):
             return code
+        if stop.requested:
+            return 128 + stop.signal
     return 0
+
+
+def _is_done(name: str, done: Collection[str]) -> bool:
+    if name in done:
+        say(f"{name}: finished before")
+    return name in done
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from regoal.benchmarks.measures import Reached, final_success, reached, zero_sho
 from regoal.benchmarks.results import RESULTS, Results, read_results
 from regoal.benchmarks.steps import steps_to_threshold
 from regoal.benchmarks.tables import read_rows
+from regoal.errors import EXIT_FAILED
 
 TUNED, WITHOUT, SCRATCH = "future-warm_start", "none-warm_start", "future-scratch"
 LABELS = {
@@ -79,8 +80,12 @@ def compare(curves: dict[str, Curve]) -> Comparison:
 
 
 def curves_of(results: Results) -> dict[str, dict[str, Curve]]:
-    """The curves of the three arms, task by task."""
-    return {task: {arm: results.curve(task, arm) for arm in LABELS} for task in results.tasks}
+    """The curves of the three arms, task by task, of the tasks in which all their runs are finished."""
+    return {
+        task: {arm: results.curve(task, arm) for arm in LABELS}
+        for task in results.tasks
+        if all(sorted(results.seeds_of(task, arm)) == sorted(results.seeds) for arm in LABELS)
+    }
 
 
 def table(results: Results) -> str:
@@ -114,12 +119,15 @@ def main() -> int:
     options.results.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(options.folder / RESULTS, csv)
     results = read_results(csv)
+    curves = curves_of(results)
+    for task in results.tasks:
+        if task not in curves:
+            print(f"not all runs in {task} are finished: left out", file=sys.stderr)
+    if not curves:
+        return EXIT_FAILED
     draw_panels(
         csv.with_suffix(".png"),
-        {
-            task: {LABELS[arm]: curve for arm, curve in curves.items()}
-            for task, curves in curves_of(results).items()
-        },
+        {task: {LABELS[arm]: curve for arm, curve in arms.items()} for task, arms in curves.items()},
         f"Success in shifted targets, mean of {len(results.seeds)} seeds, 95 % bootstrap intervals",
     )
     print(table(results))

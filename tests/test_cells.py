@@ -93,13 +93,14 @@ def _scheduled(
     retry: bool = False,
     silent_seconds: float = 100.0,
     stop: StopRequest | None = None,
+    only: str = "",
 ) -> Schedule:
     suite = _suite()
     make_folder(suite, out)
     write_suite(suite, out)
     cells = cells_of(suite, out)
     schedule = Schedule(suite, cells, out, launcher, silent_seconds)
-    schedule.run(stop or StopRequest(), named(cells, ""), retry=retry)
+    schedule.run(stop or StopRequest(), named(cells, only), retry=retry)
     return schedule
 
 
@@ -141,6 +142,20 @@ def test_a_failure_is_told_and_the_others_go_on(tmp_path: Path) -> None:
     _scheduled(tmp_path / "out", last, retry=True)
     assert set(failed) <= set(last.begun_keys)
     assert read_failures(tmp_path / "out")[bad].attempts == 2
+
+
+def test_a_part_neither_runs_nor_forgets_what_failed_in_others(tmp_path: Path) -> None:
+    bad, out = f"{TASK}/scratch/seed-0", tmp_path / "out"
+    failing = _Launcher(1, lambda key, time: ValueError("broke") if key == bad else None)
+    assert set(_scheduled(out, failing, only="seed-0").failures) == {bad}
+    for retry in (False, True):
+        part = _Launcher(1, lambda key, time: None)
+        assert set(_scheduled(out, part, only="scratch/seed-1", retry=retry).failures) == {bad}
+        assert part.begun_keys == [f"{TASK}/scratch/seed-1"]
+        assert [one["cell"] for one in read_rows(out / "failures.csv")] == [bad]
+    again = _Launcher(1, lambda key, time: None)
+    assert not _scheduled(out, again, only="scratch", retry=True).failures
+    assert bad in again.begun_keys
 
 
 def test_a_cell_that_is_lost_goes_on_but_not_for_ever(tmp_path: Path) -> None:

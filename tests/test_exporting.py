@@ -17,7 +17,7 @@ from regoal import BadInput, DDPGConfig, FinetuneConfig, Policy, SACConfig, Trai
 from regoal.agent import evaluation, exporting, shipped, training
 from regoal.agent.checkpoints import newest_checkpoint, save_checkpoint
 from regoal.agent.evaluation import evaluate
-from regoal.agent.exporting import portable_command, portable_path
+from regoal.agent.exporting import portable, portable_command
 from regoal.agent.finetuning import resolve
 from regoal.agent.learner import state_of
 from regoal.agent.run_folder import read_config
@@ -128,12 +128,13 @@ def test_an_export_says_nothing_of_its_machine(exports: dict[str, Path]) -> None
 
 
 @pytest.mark.parametrize(
-    ("command", "portable"),
+    ("command", "typed"),
     [
         (
             "/opt/x/bin/regoal train A-v0 --seed 0 --out /data/reach",
             "regoal train A-v0 --seed 0 --out runs/best",
         ),
+        ("regoal train A-v0 --out runs/gamma=0.95 --seed 1", "regoal train A-v0 --out runs/best --seed 1"),
         (".venv/bin/regoal train A-v0 --out=reach", "regoal train A-v0 --out=runs/best"),
         ("/x/regoal/__main__.py finetune /data/src --out b", "regoal finetune runs/src --out runs/best"),
         ("/x/regoal/cli.py finetune fetch-push --out b", "regoal finetune fetch-push --out runs/best"),
@@ -149,13 +150,24 @@ def test_an_export_says_nothing_of_its_machine(exports: dict[str, Path]) -> None
         ("", "''"),
     ],
 )
-def test_a_command_becomes_one_that_anyone_could_type(command: str, portable: str) -> None:
-    assert portable_command(command, "runs/best") == portable
+def test_a_command_becomes_one_that_anyone_could_type(command: str, typed: str) -> None:
+    assert portable_command(command, "runs/best") == typed
 
 
 def test_a_source_elsewhere_becomes_one_below_runs() -> None:
-    assert [portable_path(path) for path in ("", "fetch-push", "runs/a", "/data/a", "~/a", "../a")] == [
-        *("", "fetch-push", "runs/a", "runs/a", "runs/a", "runs/a")
+    paths = (
+        "",
+        "fetch-push",
+        "runs/a",
+        "/data/a",
+        "~/a",
+        "../a",
+        "./../../a",
+        "a=b=/data/a",
+        "['/data/a', 3]",
+    )
+    assert [portable(path) for path in paths] == [
+        *("", "fetch-push", "runs/a", "runs/a", "runs/a", "runs/a", "runs/a", "a=b=runs/a", "['runs/a', 3]")
     ]
 
 
@@ -290,6 +302,14 @@ def test_a_stop_while_episodes_are_played_leaves_nothing(
     monkeypatch.setattr(evaluation, "evaluate", stopped)
     assert main(["export", str(runs["ddpg"]), "--out", str(tmp_path / "out")]) == 130
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_is_not_measured_by_the_episodes_it_has_evaluated_itself_in(
+    runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = str(read_config(runs["ddpg"]).seed)
+    assert main(["export", str(runs["ddpg"]), "--out", str(tmp_path / "out"), "--seed", own]) == 2
+    assert f"seed: expected another than the run's, {own}" in capsys.readouterr().err
 
 
 # ---------------------------------------------------------------- agents that are shipped

@@ -1,6 +1,11 @@
 """All that is shown can be measured again, part by part; what is finished is not run again."""
 
 import importlib
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -53,6 +58,41 @@ def test_a_part_goes_on_until_it_is_finished_and_then_rests(tmp_path: Path) -> N
     assert (results / "shown.csv").read_text() == "found"
     assert main(command) == main([*command, "first"]) == 0
     assert (out / "calls").read_text() == "xx"
+
+
+WAITING = """
+import signal, sys, time
+from pathlib import Path
+def told(number, frame):
+    Path(sys.argv[1], "told").write_text(str(number))
+    sys.exit(143)
+signal.signal(signal.SIGTERM, told)
+Path(sys.argv[1], "waits").write_text("")
+time.sleep(60)
+"""
+RUN = """
+import sys
+from regoal.benchmarks import parts
+parts.PARTS = {name: parts.Part(("waiting_part {out}",)) for name in ("first", "second")}
+sys.exit(parts.main(["--out", sys.argv[1], "--results", sys.argv[1]]))
+"""
+
+
+def test_a_stop_is_passed_on_and_no_other_part_begins(tmp_path: Path) -> None:
+    (tmp_path / "waiting_part.py").write_text(WAITING)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    process = subprocess.Popen(
+        [sys.executable, "-c", RUN, str(tmp_path)], env=environment, stderr=subprocess.PIPE, text=True
+    )
+    while not (tmp_path / "waits").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.terminate()
+    _, told = process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert (tmp_path / "told").read_text() == str(int(signal.SIGTERM))
+    assert "first: ended with exit code 143; the same command goes on" in told
+    assert "second" not in told
 
 
 def test_what_there_is_is_listed_and_others_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

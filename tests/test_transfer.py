@@ -7,9 +7,9 @@ import numpy as np
 
 from regoal.benchmarks.curves import Curve
 from regoal.benchmarks.grid import arms_of
-from regoal.benchmarks.results import read_results
+from regoal.benchmarks.results import Results, read_results
 from regoal.benchmarks.suite import load_suite
-from regoal.benchmarks.transfer import LABELS, SCRATCH, TUNED, WITHOUT, compare, table
+from regoal.benchmarks.transfer import LABELS, SCRATCH, TUNED, WITHOUT, compare, curves_of, table
 
 ROOT = Path(__file__).parent.parent
 STEPS = np.arange(0, 700, 100)
@@ -42,6 +42,15 @@ def test_what_never_got_there_is_not_divided_by() -> None:
     curves = {TUNED: _curve(there), WITHOUT: _curve(late), SCRATCH: _curve(late)}
     assert compare(curves).share_of_scratch == "< 0.17"  # 100 of at least 600
     assert compare(curves | {TUNED: _curve(late)}).share_of_scratch == ""
+
+
+def test_a_task_whose_runs_are_not_all_finished_is_left_out() -> None:
+    rows = read_results(ROOT / "benchmarks" / "results" / "transfer-levels.csv").rows
+    first, second, *_ = read_results(ROOT / "benchmarks" / "results" / "transfer-levels.csv").tasks
+    left = [row for row in rows if row["task"] == first or (row["task"], row["seed"]) == (second, "0")]
+    assert list(curves_of(Results(tuple(left)))) == [first]
+    without = [row for row in left if (row["task"], row["arm"]) != (first, SCRATCH)]
+    assert not curves_of(Results(tuple(without)))
 
 
 def test_the_guide_shows_the_committed_table() -> None:

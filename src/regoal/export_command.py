@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from regoal.counting import counted
+from regoal.errors import BadInput
 from regoal.launch import Trust
 
 SEED = 4_000  # neither training runs nor what shifts and benchmarks are measured by play these episodes
@@ -43,6 +44,9 @@ def export(
     require_figures(episodes, seed)
     trust.grant()
     prepared = prepare(run, out)
+    if prepared.config.seed == seed:
+        fix = "Its own evaluations have played the episodes of its seed."
+        raise BadInput("seed", f"another than the run's, {seed}", str(seed), fix)
     spec = GoalSpec.from_recipe(prepared.recipe)
     env = spec.recipe.build()
     where = f"{spec.recipe.env_id} with {spec.recipe.shift or 'no shift'}"

@@ -46,12 +46,20 @@ class Experience:
         goals_since: env steps after which goals were learned.
 
     Raises:
-        BadInput: the source's replay does not fit, or discovery is asked for where it cannot work.
+        BadInput: the source's replay does not fit, or discovery or practice cannot work in the env.
     """
 
     def __init__(self, config: TrainConfig, spec: GoalSpec, source: Sequence[Segment] = ()) -> None:
         if config.discovery:
             _require_discovery(config, spec)
+        if config.practice and not spec.sparse:
+            least, most = spec.reward_range
+            raise BadInput(
+                "practice",
+                "0 where compute_reward does not give exactly two rewards, which say what was reached",
+                f"{config.practice:g} in {spec.recipe.env_id}, which gives {least:g} to {most:g}",
+                "Use the sparse version of the env.",
+            )
         self._config, self._spec = config, spec
         # A run never holds more than it collects.
         most = config.steps + config.block_episodes * spec.max_episode_steps

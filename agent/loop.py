@@ -40,6 +40,7 @@ from regoal.agent.run_state import RunState
 from regoal.agent.source import load_source
 from regoal.agent.updating import make_updates
 from regoal.buffers.episode import Episode
+from regoal.buffers.practice import asked_for
 from regoal.envs.goal_spec import GoalSpec
 from regoal.errors import RunFault, SaveFault, TrainingFault
 
@@ -197,13 +198,15 @@ class Training:
 
     def _collect(self, rollouts: Rollouts) -> None:
         """Begin the next block, with what it asks for; a run that goes on begins the same block again."""
-        first = self.state.episodes
-        block = range(first, first + self.config.block_episodes)
-        rollouts.collect(self.acting, block, self.state.asked)
+        first, n = self.state.episodes, self.config.block_episodes
+        asked = (self.state.asked + [None] * n)[:n]  # fewer where an error came between two blocks
+        rollouts.collect(self.acting, range(first, first + n), asked)
 
     def _add(self, episodes: Iterable[Episode]) -> None:
         state = self.state
-        for episode in episodes:
+        for played in episodes:
+            episode = self._as_asked(played)
+            state.discarded_steps += len(played) - len(episode)
             try:
                 with writing(self.path):
                     self.experience.add(episode)
@@ -223,6 +226,12 @@ class Training:
         # Until it learns the policy stays as it is: other statistics would make another one of it.
         if self.actor_learns:
             self.learner.inputs.refresh()
+
+    def _as_asked(self, played: Episode) -> Episode:
+        """The next episode of the block, for the goal that it was shown."""
+        asked = self.state.asked
+        goal = asked.pop(0) if asked else None
+        return played if goal is None else asked_for(self.spec, played, goal)
 
     def _goals_fed(self, episode: Episode) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
         """Goals as the networks will see them: the real one and, with hindsight, those achieved."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from regoal.agent.clock import Clock, timed
 from regoal.agent.evaluation import Outcome
 from regoal.agent.policy import Policy
-from regoal.agent.rollout import asked_for, play
+from regoal.agent.rollout import play
 from regoal.agent.seeding import Stream, env_seed, generator
 from regoal.buffers.episode import Episode
 from regoal.envs.goal_spec import GoalSpec
@@ -46,13 +46,12 @@ class Player:
             policy: acts.
             index: number of the episode.
             attempt: how often the env has spoiled it before; another attempt has other seeds.
-            goal: what to ask for in place of the env's own goal, if anything.
+            goal: what to show the policy in place of the env's own goal, if anything.
         """
         with timed(self._clocks, Clock.ROLLOUT):
             seed = env_seed(self._seed, Stream.ENV, index, attempt)
             exploration = generator(self._seed, Stream.EXPLORATION, index, attempt)
-            episode = self._play("collect", policy, seed, exploration, index, goal)
-            return episode if goal is None else asked_for(self._spec, episode, goal)
+            return self._play("collect", policy, seed, exploration, index, goal)
 
     def evaluate(self, policy: Policy, index: int, attempt: int = 0) -> Outcome:
         """Play evaluation episode `index`, without exploration."""

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -10,7 +9,6 @@ import numpy as np
 
 from regoal.agent.policy import Policy
 from regoal.buffers.episode import Array, Episode
-from regoal.buffers.scores import reached
 from regoal.envs.contract import check_observation, guarded
 from regoal.envs.goal_spec import GoalSpec
 from regoal.envs.recipe import Env
@@ -38,7 +36,7 @@ def play(
         seed: for `env.reset`.
         exploration: generator of the exploration noise.
         index: number of the episode, for messages and for the record.
-        goal: what the policy is asked for, in place of the env's own goal; rewards stay those of the env's.
+        goal: what the policy is shown in place of the env's own goal, which the episode still has.
         tick: called after the reset and after every step.
 
     Raises:
@@ -96,34 +94,6 @@ def play(
         index=index,
         shift=shift,
         env=spec.recipe.env_id,
-    )
-
-
-def asked_for(spec: GoalSpec, episode: Episode, goal: tuple[float, ...]) -> Episode:
-    """An episode as it would have been had the env wanted another goal: other scores, perhaps an earlier end.
-
-    Where it ended for the env's own goal it was cut short, as by a time limit.
-
-    Args:
-        spec: of the env.
-        episode: as it was played.
-        goal: (goal_size,).
-    """
-    desired = np.array(goal, episode.desired_goal.dtype)
-    achieved = episode.achieved_goal[1:]
-    wanted = np.broadcast_to(desired, achieved.shape)
-    terminated = spec.terminated(achieved, wanted)
-    length = int(terminated.argmax()) + 1 if terminated.any() else len(episode)
-    achieved, wanted = achieved[:length], wanted[:length]
-    return replace(
-        episode,
-        observation=episode.observation[: length + 1],
-        achieved_goal=episode.achieved_goal[: length + 1],
-        desired_goal=desired,
-        action=episode.action[:length],
-        reward=spec.reward(achieved, wanted),
-        terminated=bool(terminated.any()),
-        success=reached(spec, achieved, wanted),
     )
 
 

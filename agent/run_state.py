@@ -16,14 +16,14 @@ class RunState:
         env_steps: collected and learned from.
         gradient_steps: updates made.
         episodes: collected; also the number of the next one.
-        discarded_steps: env steps that were played and not learned from: their episode was spoiled.
+        discarded_steps: env steps that were played and not learned from: their episode was spoiled, or they
+            came after the end that a practised goal would have brought.
         failed_episodes: episodes that the env spoiled, evaluations included.
         failed_in_a_row: the last so many were.
         evaluations: begun, the one before the first step included.
         steps_seen: env steps that updates were made for.
         updates_owed: part of an update that the steps so far have earned beyond those made.
-        asked: goals that the episodes being played ask for in place of their own; None for those that keep
-            theirs.
+        asked: goals that the next episodes are shown in place of their own; None for those that keep theirs.
         success: of the last evaluation; None before there is one.
         wall_seconds: that the run has taken, over all its sittings.
         noted: what was noted since the last evaluation, by column of metrics.csv.

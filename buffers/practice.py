@@ -6,9 +6,12 @@ do, and goes on from its border: maximum entropy gain exploration (MEGA, Pitis 2
 the env's own `compute_reward` in place of a density model.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
+from regoal.buffers.episode import Episode
 from regoal.buffers.scores import GoalScorer, reached
 from regoal.buffers.storage import EpisodeStorage
 
@@ -35,3 +38,31 @@ def seldom_achieved(
     least = np.flatnonzero(common == common.min())
     goal: NDArray[np.float32] = candidates[least[rng.integers(len(least))]]
     return goal
+
+
+def asked_for(goal_spec: GoalScorer, episode: Episode, goal: tuple[float, ...]) -> Episode:
+    """An episode as it would have been had the env wanted another goal: other scores, perhaps an earlier end.
+
+    Where the env ended it for its own goal it is cut short, as by a time limit.
+
+    Args:
+        goal_spec: of the env.
+        episode: as it was played.
+        goal: (goal_size,).
+    """
+    desired = np.array(goal, episode.desired_goal.dtype)
+    achieved = episode.achieved_goal[1:]
+    wanted = np.broadcast_to(desired, achieved.shape)
+    terminated = goal_spec.terminated(achieved, wanted)
+    length = int(terminated.argmax()) + 1 if terminated.any() else len(episode)
+    achieved, wanted = achieved[:length], wanted[:length]
+    return replace(
+        episode,
+        observation=episode.observation[: length + 1],
+        achieved_goal=episode.achieved_goal[: length + 1],
+        desired_goal=desired,
+        action=episode.action[:length],
+        reward=goal_spec.reward(achieved, wanted),
+        terminated=bool(terminated.any()),
+        success=reached(goal_spec, achieved, wanted),
+    )

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from regoal import train
+from regoal.agent.checkpoints import newest_checkpoint
 from regoal.agent.config import TrainConfig
 from regoal.agent.experience import Experience
 from regoal.agent.idle import without_idle
 from regoal.agent.replay_files import read_segments
-from regoal.agent.rollout import asked_for
 from regoal.agent.validation import validated
 from regoal.buffers import HindsightBuffer
+from regoal.buffers.practice import asked_for
 from regoal.errors import BadInput
 
 from .fake_spec import point_spec
@@ -44,13 +45,13 @@ def test_candidates_come_from_episodes_that_changed_something() -> None:
     assert {buffer.seldom_achieved(rng)[0] for _ in range(50)} <= {1.0, 2.0, 3.0, 4.0}
 
 
-def test_an_episode_is_scored_as_if_the_env_had_wanted_the_goal() -> None:
-    spec = FakeScorer(max_episode_steps=LENGTH)
+@pytest.mark.parametrize("ends", [False, True])
+def test_an_episode_is_scored_as_if_the_env_had_wanted_the_goal(ends: bool) -> None:
+    spec = FakeScorer(max_episode_steps=LENGTH, can_terminate=ends)
     achieved = np.array([[0, 0], [1, 0], [2, 0], [2, 0], [3, 0]], np.float64)
     episode = dataclasses.replace(tagged_episode(0, LENGTH), achieved_goal=achieved, terminated=True)
-    asked = asked_for(spec, episode, (2.0, 0.0))  # type: ignore[arg-type]
+    asked = asked_for(spec, episode, (2.0, 0.0))
     assert asked.desired_goal.tolist() == [2, 0]
-    ends = spec.can_terminate and spec.terminated(achieved[2:3], achieved[2:3]).any()
     expected = [False, True] if ends else [False, True, True, False]
     assert asked.success.tolist() == expected
     assert asked.reward.tolist() == [0.0 if one else -1.0 for one in expected]
@@ -65,8 +66,6 @@ def test_episodes_ask_for_what_was_achieved_whoever_plays_them(tmp_path: Path) -
     for workers, run in zip((0, 2), runs, strict=True):
         train(config(run, practice=0.5, workers=workers, block_episodes=3, steps=1_500, keep_replay=True))
     assert_same_run(*runs)
-    from regoal.agent.checkpoints import newest_checkpoint
-
     episodes = list(read_segments(runs[0], newest_checkpoint(runs[0]).segments))
     before: set[tuple[float, ...]] = set()
     asked = []
@@ -75,6 +74,26 @@ def test_episodes_ask_for_what_was_achieved_whoever_plays_them(tmp_path: Path) -
         before |= {tuple(map(float, goal)) for goal in episode.achieved_goal.astype(np.float32)}
     assert not any(asked[:3])  # nothing was achieved before the first block
     assert 0.2 < np.mean(asked) < 0.7
+
+
+def test_steps_after_the_end_that_a_practised_goal_brings_are_counted_as_discarded(tmp_path: Path) -> None:
+    run = train(
+        config(
+            tmp_path / "run",
+            env_kwargs={"terminate_on_success": True},
+            practice=1.0,
+            steps=900,
+            keep_replay=True,
+        )
+    )
+    state = newest_checkpoint(run.path).state["progress"]["run"]
+    episodes = list(read_segments(run.path, newest_checkpoint(run.path).segments))
+    played = [len(episode) for episode in episodes]
+    assert state["env_steps"] == sum(played)
+    assert state["discarded_steps"] > 0
+    ended = [episode for episode in episodes if episode.terminated]
+    assert ended
+    assert all(episode.success[-1] and not episode.success[:-1].any() for episode in ended)
 
 
 def test_it_waits_for_goals_to_be_learned_and_for_something_to_be_achieved(tmp_path: Path) -> None:
@@ -109,6 +128,9 @@ def test_it_belongs_to_hindsight_and_to_learning_from_nothing(tmp_path: Path) ->
     ):
         with pytest.raises(BadInput, match=told):
             validated(dataclasses.replace(plain, **changes))  # type: ignore[arg-type]
+    dense = dataclasses.replace(plain, env="FetchReachDense-v4")
+    with pytest.raises(BadInput, match="practice: expected 0 where compute_reward does not give exactly two"):
+        train(dense)
     assert without_idle(plain).practice == 0.5
     assert without_idle(dataclasses.replace(plain, relabel="none")).practice == 0
     assert without_idle(dataclasses.replace(plain, source="x", mode="naive")).practice == 0

@@ -6,8 +6,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,8 @@ from regoal import BadInput, DDPGConfig, TrainConfig, train
 from regoal.agent.checkpoints import newest_checkpoint
 from regoal.agent.modes import MODES
 from regoal.benchmarks import demo, modes, shift_table, speed
-from regoal.benchmarks.measures import final_success, steps_to
+from regoal.benchmarks.curves import Curve
+from regoal.benchmarks.measures import area, final_success, steps_to
 from regoal.benchmarks.parallel import RunFailed, run_all
 from regoal.benchmarks.results import read_results
 from regoal.benchmarks.statistics import bootstrap_interval, wilson_interval
@@ -277,6 +279,32 @@ def test_parts_measured_again_leave_the_other_rows_as_they_are(
     machine["cpu"] = "another"  # whose figures must not stand beside those of the first
     speed.write_results(tmp_path, [row("b", 2.0)], afresh=False)
     assert [one["measure"] for one in read_rows(tmp_path / "speed.csv")] == ["b"]
+
+
+def test_what_the_readme_says_of_strategies_is_in_its_table() -> None:
+    results = read_results(RESULTS / "relabel.csv")
+    reach, maze = results.tasks
+    assert (reach, maze) == ("FetchReach-v4", "PointMaze_UMaze-v3")
+    text = (ROOT / "README.md").read_text()
+
+    def mean(measure: Callable[[Curve], Any], agent: str, relabel: str, tasks: Sequence[str]) -> float:
+        curves = [results.curve(task, f"{agent}-{relabel}") for task in tasks]
+        assert {len(curve.success) for curve in curves} == {5}
+        return float(np.mean([measure(curve) for curve in curves]))
+
+    final, over_run = ({}, {})
+    for agent in ("ddpg", "sac"):
+        for relabel in ("future", "final", "episode", "random", "next", "rfaab", "none"):
+            final[agent, relabel] = mean(final_success, agent, relabel, [reach])
+            over_run[agent, relabel] = mean(area, agent, relabel, results.tasks)
+    none = (f"{final[agent, 'none']:.2f}" for agent in ("ddpg", "sac"))
+    assert f"FetchReach ends at {' with DDPG and '.join(none)} with SAC" in text
+    assert f"at {min(value for (_, name), value in final.items() if name != 'none'):.2f} or more" in text
+    for agent, label in (("ddpg", "DDPG"), ("sac", "SAC")):
+        order = sorted((value, name) for (one, name), value in over_run.items() if one == agent)
+        assert [name for _, name in order[:3]] == ["none", "final", "next"]
+        assert f"{order[1][0]:.2f} and {order[2][0]:.2f} with {label}" in text
+        assert f"{order[3][0]:.2f} to {order[-1][0]:.2f} with {label}" in text
 
 
 def test_what_the_readme_says_of_fine_tuning_is_in_its_table() -> None:

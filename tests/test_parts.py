@@ -18,6 +18,7 @@ from regoal.benchmarks.suite import load_suite
 from regoal.benchmarks.tables import read_rows
 
 COMMANDS = [command for part in PARTS.values() for command in part.commands]
+ROOT = Path(__file__).parents[1]
 MODULES = [command for command in COMMANDS if command.startswith("regoal.benchmarks.")]
 SUITES = {command.split()[2] for command in COMMANDS if command not in MODULES}
 
@@ -122,3 +123,9 @@ def test_parts_of_a_suite_are_all_of_it(suite: str, tmp_path: Path) -> None:
     assert set().union(*(named(cells, text) for text in texts)) == {cell.name for cell in cells}
     if SOURCES in texts:
         assert all(not cell.columns for cell in cells if cell.name in named(cells, SOURCES))
+
+
+def test_the_guide_shows_how_long_parts_took() -> None:
+    rows = read_rows(ROOT / "benchmarks" / "results" / "parts.csv")
+    assert parts.as_markdown(rows) in (ROOT / "docs" / "benchmarks.md").read_text()
+    assert all(float(row["seconds"]) <= 3_600 for row in rows)

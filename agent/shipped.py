@@ -42,8 +42,10 @@ def names() -> list[str]:
 
 def located(run: str | os.PathLike[str]) -> Path:
     """The run folder that a path or a name means: an existing path wins, then a shipped agent."""
-    name = str(Path(run))
-    return SHIPPED / name if name in names() and not os.path.exists(run) else Path(run)
+    path = Path(run)
+    if os.path.exists(run) or str(path) not in names():
+        return path
+    return SHIPPED / path
 
 
 def agents() -> list[ShippedAgent]:

@@ -52,14 +52,15 @@ class Experience:
     def __init__(self, config: TrainConfig, spec: GoalSpec, source: Sequence[Segment] = ()) -> None:
         if config.discovery:
             _require_discovery(config, spec)
-        if config.practice and not spec.sparse:
-            least, most = spec.reward_range
-            raise BadInput(
-                "practice",
-                "0 where compute_reward does not give exactly two rewards, which say what was reached",
-                f"{config.practice:g} in {spec.recipe.env_id}, which gives {least:g} to {most:g}",
-                "Use the sparse version of the env.",
-            )
+        for name, idle in (("practice", 0), ("candidates", 1)):
+            if getattr(config, name) != idle and not spec.sparse:
+                least, most = spec.reward_range
+                raise BadInput(
+                    name,
+                    f"{idle} where compute_reward does not give exactly two rewards, reached and not",
+                    f"{getattr(config, name):g} in {spec.recipe.env_id}, which gives {least:g} to {most:g}",
+                    "Use the sparse version of the env.",
+                )
         self._config, self._spec = config, spec
         # A run never holds more than it collects.
         most = config.steps + config.block_episodes * spec.max_episode_steps
@@ -82,6 +83,7 @@ class Experience:
         Raises:
             EnvFault: its rewards are not what the env's own functions say; it was not stored.
         """
+        episode = self.own.ranked(episode)
         self.own.add_episode(episode)
         self._unwritten.append(episode)
         self._unwritten_bytes += stored_bytes(episode)
@@ -205,7 +207,7 @@ class Experience:
     def description(self) -> str:
         """How much memory it takes when full, for people."""
         config = self._config
-        size = buffer_bytes(self._spec, self.own.capacity, marks=_marks(config))
+        size = buffer_bytes(self._spec, self.own.capacity, marks=_marks(config), ranks=config.candidates > 1)
         shown = f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:,.0f} kB"
         where = "on disk" if self._config.buffer_on_disk else "in memory"
         return f"replay buffer of up to {self.own.capacity:,} transitions, {shown} when full, {where}"
@@ -239,12 +241,14 @@ class Experience:
             informative_share=config.informative_share,
             marks=config.discovery > 0,
             tells_new_goals=config.imitation > 0 and stream is Stream.REPLAY,  # none of the source's
+            candidates=config.candidates if stream is Stream.REPLAY else 1,
         )
         buffer.discovering = config.discovery > 0
         return buffer
 
     def _require_memory(self, capacity: int) -> None:
-        needed = buffer_bytes(self._spec, capacity, marks=_marks(self._config))
+        config = self._config
+        needed = buffer_bytes(self._spec, capacity, marks=_marks(config), ranks=config.candidates > 1)
         there = memory_bytes()
         if needed > there:
             raise BadInput(
@@ -286,7 +290,7 @@ def _require_discovery(config: TrainConfig, spec: GoalSpec) -> None:
         )
 
 
-def buffer_bytes(goal_spec: GoalSpec, capacity: int, *, marks: bool = False) -> int:
+def buffer_bytes(goal_spec: GoalSpec, capacity: int, *, marks: bool = False, ranks: bool = False) -> int:
     """Memory that a full buffer takes [bytes]."""
     return bytes_needed(
         capacity,
@@ -295,4 +299,5 @@ def buffer_bytes(goal_spec: GoalSpec, capacity: int, *, marks: bool = False) -> 
         goal_spec.goal_size,
         goal_spec.action_size,
         marks=marks,
+        ranks=ranks,
     )

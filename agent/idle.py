@@ -6,10 +6,10 @@ from regoal.agent.config import TrainConfig
 
 
 def without_idle(config: TrainConfig) -> TrainConfig:
-    """The same with those that would be idle at 0, for settings that were taken over from elsewhere.
+    """The same with those that would be idle at 0 or 1, for settings that were taken over from elsewhere.
 
-    Without hindsight there is nothing for `informative_share` to choose and nothing for `imitation` to
-    follow. Weights that are kept know what to do with objects: `discovery` and `imitation` are for networks
+    Without hindsight there is nothing for `informative_share` and `candidates` to choose and nothing for
+    `imitation` to follow. Weights that are kept know what to do with objects: `discovery` and `imitation` are for networks
     that start afresh, and so is `practice`.
     """
     relabels = config.relabel != "none" and config.n_sampled_goal > 0
@@ -17,6 +17,7 @@ def without_idle(config: TrainConfig) -> TrainConfig:
     return dataclasses.replace(
         config,
         informative_share=config.informative_share if relabels else 0.0,
+        candidates=config.candidates if relabels else 1,
         imitation=config.imitation if relabels and afresh else 0.0,
         discovery=config.discovery if afresh else 0.0,
         practice=config.practice if relabels and afresh else 0.0,

@@ -31,6 +31,7 @@ NAME = re.compile(r"[0-9]{8,}-[0-9a-f]{16}\.safetensors")
 # Arrays of numbers for every step (T), every state (T + 1) or every episode.
 STEPS = {"action": np.float32, "reward": np.float32, "success": np.bool_}
 STATES = {"observation": np.float32, "achieved_goal": np.float32}
+RANK = "rank"  # of every state, where it was worked out
 EPISODES = {"length": np.int64, "index": np.int64, "terminated": np.bool_, "desired_goal": np.float32}
 
 
@@ -130,7 +131,8 @@ def stored_bytes(episode: Episode) -> int:
     """What an episode takes in a segment: single precision, as in a buffer, and its texts."""
     values = episode.observation.size + episode.achieved_goal.size + episode.action.size
     texts = len(episode.shift) + len(episode.env) + 32
-    return 4 * (values + episode.desired_goal.size) + 5 * len(episode) + texts
+    ranks = 0 if episode.rank is None else episode.rank.size
+    return 4 * (values + ranks + episode.desired_goal.size) + 5 * len(episode) + texts
 
 
 def _parts(episodes: Sequence[Episode]) -> Iterator[list[Episode]]:
@@ -158,6 +160,9 @@ def _write(folder: Path, episodes: Sequence[Episode]) -> Segment:
     for name in ("observation", "achieved_goal", "action", "reward"):
         arrays[name] = np.concatenate([getattr(one, name) for one in episodes]).astype(np.float32)
     arrays["success"] = np.concatenate([one.success for one in episodes])
+    ranks = [one.rank for one in episodes if one.rank is not None]
+    if len(ranks) == len(episodes):
+        arrays[RANK] = np.concatenate(ranks)
     # One text: several would stand in the file in an order of chance.
     contents = to_bytes(arrays, {DOMAINS: json.dumps([(one.env, one.shift) for one in episodes])})
     digest = sha256(contents)
@@ -196,6 +201,7 @@ def _read(path: Path, segment: Segment) -> Iterator[Episode]:
             index=int(arrays["index"][i]),
             env=domains[i][0],
             shift=domains[i][1],
+            rank=arrays[RANK][states] if RANK in arrays else None,
         )
 
 
@@ -209,6 +215,8 @@ def _check(arrays: Arrays, domains: Any, segment: Segment) -> None:
     rows = {**dict.fromkeys(STEPS, segment.transitions), **dict.fromkeys(EPISODES, segment.episodes)}
     rows |= dict.fromkeys(STATES, segment.transitions + segment.episodes)
     dtypes = STEPS | STATES | EPISODES
+    if RANK in arrays:
+        rows[RANK], dtypes[RANK] = segment.transitions + segment.episodes, np.float32
     if set(arrays) != set(rows):
         raise ValueError(f"arrays {sorted(arrays)}")
     for name, array in arrays.items():

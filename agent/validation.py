@@ -14,6 +14,7 @@ from regoal.agent.settings import typed_fields
 from regoal.agent.shipped import located
 from regoal.errors import BadInput, did_you_mean
 
+MOST_CANDIDATES = 100
 AT_LEAST_ONE = (
     "block_episodes",
     "capacity",
@@ -107,6 +108,15 @@ def _check_hindsight(config: TrainConfig) -> None:
     share = config.informative_share
     _require("informative_share", share, share <= 1, "in [0, 1]")
     _require("practice", config.practice, config.practice <= 1, "in [0, 1]")
+    few = 1 <= config.candidates <= MOST_CANDIDATES
+    _require("candidates", config.candidates, few, f"1 to {MOST_CANDIDATES}")
+    if config.candidates > 1 and (config.relabel == "none" or not config.n_sampled_goal):
+        raise BadInput(
+            "candidates",
+            "1 where no goal is replaced",
+            f"{config.candidates} with relabel={config.relabel!r}, n_sampled_goal={config.n_sampled_goal}",
+            "It says which goals hindsight chooses: set it to 1, or relabel.",
+        )
     for name, what in (
         ("informative_share", "says which transitions hindsight chooses"),
         ("imitation", "follows actions to where hindsight says that they led"),

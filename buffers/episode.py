@@ -27,6 +27,8 @@ class Episode:
         index: number of the episode in its run.
         shift: canonical text of the shift this episode was played under.
         env: id of the env it was played in.
+        rank: (T + 1,) of what each state achieved, the lower the more it was wanted when the episode ended
+            (`wanted`); None where it was not worked out.
     """
 
     observation: Array
@@ -39,6 +41,7 @@ class Episode:
     index: int = 0
     shift: str = ""
     env: str = ""
+    rank: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.action)

@@ -1,6 +1,7 @@
 """The hindsight experience replay buffer (Andrychowicz 2017): stores what happened, relabels when sampled."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from regoal.buffers.scores import GoalScorer, reached, require_scores, require_s
 from regoal.buffers.storage import EpisodeStorage, Transitions, joined
 from regoal.buffers.strategies import Strategy, checked, strategy_named
 from regoal.buffers.trace import Drawn, Trace
+from regoal.buffers.wanted import ranks_of
 from regoal.errors import BadInput
 
 BOTH_ENDS = np.arange(2)  # of a transition: its row and the next
@@ -45,6 +47,8 @@ class HindsightBuffer:
         marks: mark episodes in which anything was achieved that was not at their start, although no
             informative share is drawn from them: `discovering` and `share_that_left` need them.
         tells_new_goals: fill `Batch.new_goal`, which imitation needs.
+        candidates: each hindsight goal is the one of so many that is wanted most, and so is each episode
+            of the informative share: see `wanted`.
 
     Attributes:
         informative_share: may be lowered as learning goes on.
@@ -63,6 +67,7 @@ class HindsightBuffer:
         informative_share: float = 0.0,
         marks: bool = False,
         tells_new_goals: bool = False,
+        candidates: int = 1,
     ) -> None:
         if not 0 <= informative_share <= 1:
             raise BadInput("informative_share", "0 to 1", f"{informative_share:g}", "0.7 helps with objects.")
@@ -84,7 +89,9 @@ class HindsightBuffer:
             goal_spec.action_size,
             disk,
             marks=marks or informative_share > 0,
+            ranks=candidates > 1,
         )
+        self._candidates = candidates
         self.informative_share = informative_share
         self.discovering = False
         self._tells_new_goals = tells_new_goals
@@ -131,7 +138,15 @@ class HindsightBuffer:
         require_shapes(self.goal_spec, episode)
         if not foreign:
             require_scores(self.goal_spec, episode)
+        episode = self.ranked(episode)
         self._storage.add(episode, mark=self._storage.marked is not None and self._is_informative(episode))
+
+    def ranked(self, episode: Episode) -> Episode:
+        """The episode with the ranks of what it achieved, if goals are chosen by them and it has none yet."""
+        if self._candidates == 1 or episode.rank is not None:
+            return episode
+        goals = np.asarray(episode.achieved_goal, np.float32)
+        return replace(episode, rank=ranks_of(self._storage, self.goal_spec, goals, self._rng))
 
     def state(self) -> dict[str, Any]:
         """All but the episodes, for JSON: with them a buffer goes on as if nothing had happened."""
@@ -217,8 +232,7 @@ class HindsightBuffer:
         goal_rows = NO_ROWS
         if n_relabelled:
             relabelled = at.head(n_relabelled)
-            assert self._strategy is not None
-            goal_rows = self._strategy(relabelled, rng)
+            goal_rows = self._goal_rows(relabelled, rng)
             if informative is not None:
                 self._choose_new_goals(goal_rows, relabelled, informative[:n_relabelled], rng)
             rows.desired_goal[:n_relabelled] = storage.goals(goal_rows)
@@ -265,14 +279,13 @@ class HindsightBuffer:
             return storage.draw(n, rng), None
         n_informative = int(n * self.informative_share + rng.random())
         order = rng.permutation(n)  # the first ones will be relabelled: some of both kinds are
-        marked, others = storage.draw_marked(n_informative, rng), storage.draw(n - n_informative, rng)
+        marked, others = self._draw_marked(n_informative, rng), storage.draw(n - n_informative, rng)
         return joined(marked, others).of(order), order < n_informative
 
     def _choose_new_goals(
         self, rows: Ints, at: Transitions, informative: NDArray[np.bool_], rng: np.random.Generator
     ) -> None:
         """Where it is asked for, put rows of goals not yet achieved at t in the place of others."""
-        assert self._strategy is not None
         asked = np.flatnonzero(informative)
         storage = self._storage
         for _ in range(REDRAWS):
@@ -280,7 +293,27 @@ class HindsightBuffer:
             asked = asked[reached(self.goal_spec, at_t, storage.goals(rows[asked]))]
             if not len(asked):
                 break
-            rows[asked] = self._strategy(at.of(asked), rng)
+            rows[asked] = self._goal_rows(at.of(asked), rng)
+
+    def _goal_rows(self, at: Transitions, rng: np.random.Generator) -> Ints:
+        """The strategy's goals: of several candidates each time the one that is wanted most."""
+        assert self._strategy is not None
+        rows, rank = self._strategy(at, rng), self._storage.rank
+        for _ in range(self._candidates - 1):
+            other = self._strategy(at, rng)
+            assert rank is not None
+            # Negative rows are goals that were desired: neither more nor less wanted than others.
+            better = np.where(other < 0, 1.0, rank[other]) < np.where(rows < 0, 1.0, rank[rows])
+            rows = np.where(better, other, rows)
+        return rows
+
+    def _draw_marked(self, n: int, rng: np.random.Generator) -> Transitions:
+        """n transitions of marked episodes: of several each time the one whose episode has what is wanted most."""
+        drawn = self._storage.draw_marked(n * self._candidates, rng)
+        if self._candidates == 1:
+            return drawn
+        best = self._storage.best_rank[drawn.episode].reshape(n, self._candidates).argmin(axis=1)
+        return drawn.of(np.arange(n) * self._candidates + best)
 
     def _is_informative(self, episode: Episode) -> bool:
         """Whether it achieved anything that was not achieved at its start."""

@@ -34,11 +34,14 @@ def bytes_needed(
     action_size: int,
     *,
     marks: bool = False,
+    ranks: bool = False,
 ) -> int:
     """Bytes that a full storage takes, whatever the length of its episodes."""
     rows = rows_needed(capacity, longest)
     slots = slots_needed(rows)
     per_row = 4 * (observation_size + goal_size + action_size)
     per_slot = 2 * 4 + 1 + 4 * goal_size
+    if ranks:
+        per_row, per_slot = per_row + 4, per_slot + 4
     numberings = (2 if marks else 1) * numbering_bytes(capacity, slots)
     return rows * per_row + slots * per_slot + numberings

@@ -86,10 +86,13 @@ class EpisodeStorage:
         disk: folder in whose file system the rows are kept, in a file without a name; in memory if not
             given.
         marks: whether some episodes will be marked, to be drawn from on their own.
+        ranks: whether what was achieved has ranks.
 
     Attributes:
         numbering: of all transitions held.
         marked: of those in marked episodes; None without `marks`.
+        rank: (rows,) of what each state achieved; None without `ranks`.
+        best_rank: (slots,) the lowest of each episode.
     """
 
     def __init__(
@@ -102,6 +105,7 @@ class EpisodeStorage:
         disk: Path | None = None,
         *,
         marks: bool = False,
+        ranks: bool = False,
     ) -> None:
         if capacity < longest:
             raise BadInput(
@@ -124,6 +128,8 @@ class EpisodeStorage:
         self.desired_goal: Floats = np.empty((slots, goal_size), np.float32)
         self.numbering = Numbering(capacity, slots)
         self.marked = Numbering(capacity, slots) if marks else None
+        self.rank: Floats | None = np.ones(rows, np.float32) if ranks else None
+        self.best_rank: Floats = np.ones(slots if ranks else 0, np.float32)
 
     def __len__(self) -> int:
         """Transitions held now."""
@@ -181,6 +187,9 @@ class EpisodeStorage:
         self.desired_goal[slot] = episode.desired_goal
         self._next_row = first + length + 1
         self.numbering.add(slot, length)
+        if self.rank is not None and episode.rank is not None:
+            self.rank[first : first + length + 1] = episode.rank
+            self.best_rank[slot] = episode.rank.min()
         if mark:
             assert self.marked is not None
             self.marked.add(slot, length)

@@ -179,8 +179,19 @@ def test_a_chain_of_kills_with_changing_workers_gives_the_same_bits(
         {"discovery": 1.0, "discovery_steps": 150, "imitation": 2.0, "imitation_steps": 600},
         {"discovery": 1.0},  # cut within it
         {"practice": 0.7},
+        {"candidates": 4, "informative_share": 0.5, "capacity": 300},
     ],
-    ids=["ring", "disk", "informative", "domains", "mixture", "discovered", "discovering", "practising"],
+    ids=[
+        "ring",
+        "disk",
+        "informative",
+        "domains",
+        "mixture",
+        "discovered",
+        "discovering",
+        "practising",
+        "wanted",
+    ],
 )
 def test_every_kind_of_replay_goes_on(
     tmp_path: Path, whole: Callable[..., Path], changes: dict[str, Any]

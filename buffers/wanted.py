@@ -1,0 +1,47 @@
+"""How much a goal is wanted: how seldom it was achieved so far for how often it is desired.
+
+Hindsight shows what was achieved, and that is seldom what is desired: most of what happens to an object
+happens on the table, and half of what is desired lies in the air above it. Goals that are drawn the more
+often the more they are wanted come near to those that will be asked for. It is importance sampling of the
+desired goals by the achieved ones, in its spirit: prioritising seldom achieved goals alone (Zhao 2019,
+arXiv 1902.08039) leads to whatever is odd, an object on the floor for example, which nobody desires.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regoal.buffers.scores import GoalScorer
+from regoal.buffers.storage import EpisodeStorage
+
+WITNESSES = 500  # achieved and desired goals that each goal is held against
+PRIOR = 0.5  # of them are taken to be like any goal, so that what was never seen has a rank too
+
+
+def ranks_of(
+    storage: EpisodeStorage, goal_spec: GoalScorer, goals: NDArray[np.float32], rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Ranks of achieved goals (n,): the lower, the more they are wanted; 1 for all where nothing is stored.
+
+    Args:
+        storage: what was achieved and desired so far.
+        goal_spec: tells what counts as reached.
+        goals: (n, goal_size).
+        rng: draws the witnesses.
+    """
+    if not len(storage):
+        return np.ones(len(goals), np.float32)
+    at = storage.draw(WITNESSES, rng)
+    achieved = _counts(goal_spec, storage.goals(at.first_row + at.t + 1), goals).sum(axis=0)
+    desired = _counts(goal_spec, goals, storage.desired_goal[at.episode]).sum(axis=1)
+    ranks: NDArray[np.float32] = ((achieved + PRIOR) / (desired + PRIOR)).astype(np.float32)
+    return ranks
+
+
+def _counts(
+    goal_spec: GoalScorer, achieved: NDArray[np.float32], desired: NDArray[np.float32]
+) -> NDArray[np.bool_]:
+    """Whether each of n achieved goals counts as each of m desired ones (n, m)."""
+    n, m = len(achieved), len(desired)
+    rewards = goal_spec.reward(np.repeat(achieved, m, axis=0), np.tile(desired, (n, 1))).reshape(n, m)
+    counts: NDArray[np.bool_] = rewards >= goal_spec.reward(desired, desired)
+    return counts

@@ -1,0 +1,95 @@
+"""Goals that are wanted: seldom achieved for how often they are desired, and drawn the more."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from regoal import train
+from regoal.agent.checkpoints import newest_checkpoint
+from regoal.agent.config import TrainConfig
+from regoal.agent.idle import without_idle
+from regoal.agent.replay_files import read_segments
+from regoal.agent.validation import validated
+from regoal.buffers import HindsightBuffer
+from regoal.buffers.wanted import PRIOR, WITNESSES, ranks_of
+from regoal.errors import BadInput
+
+from .reference import FakeScorer, tagged_episode
+from .test_resume import config
+
+LENGTH = 4
+COMMON, WANTED, ODD = (0.0, 0.0), (5.0, 0.0), (9.0, 9.0)  # ODD is achieved and never desired
+
+
+def _episode(number: int, achieved: tuple[float, float], desired: tuple[float, float]):  # type: ignore[no-untyped-def]
+    """Starts where COMMON is achieved and ends where `achieved` is."""
+    goals = np.array([COMMON, COMMON, COMMON, achieved, achieved])
+    episode = dataclasses.replace(
+        tagged_episode(number, LENGTH), achieved_goal=goals, desired_goal=np.array(desired)
+    )
+    reached = np.linalg.norm(goals[1:] - desired, axis=1) <= 0.5
+    return dataclasses.replace(episode, reward=np.where(reached, 0.0, -1.0), success=reached)
+
+
+def _buffer(candidates: int) -> HindsightBuffer:
+    buffer = HindsightBuffer(
+        FakeScorer(max_episode_steps=LENGTH), 2_000, candidates=candidates, informative_share=0.5
+    )
+    for number in range(200):
+        achieved = ODD if number % 20 == 0 else WANTED if number % 20 == 1 else COMMON
+        buffer.add_episode(_episode(number, achieved, WANTED if number % 2 else COMMON))
+    return buffer
+
+
+def test_ranks_are_what_was_achieved_for_each_that_was_desired() -> None:
+    buffer = _buffer(2)
+    goals = np.array([COMMON, WANTED, ODD], np.float32)
+    rng = np.random.default_rng(0)
+    ranks = np.mean([ranks_of(buffer._storage, buffer.goal_spec, goals, rng) for _ in range(50)], axis=0)
+    achieved, desired = np.array([0.95, 0.025, 0.025]), np.array([0.5, 0.5, 0.0])
+    expected = (WITNESSES * achieved + PRIOR) / (WITNESSES * desired + PRIOR)
+    np.testing.assert_allclose(ranks, expected, rtol=0.1)
+    empty = HindsightBuffer(FakeScorer(), 100, candidates=2)
+    assert ranks_of(empty._storage, empty.goal_spec, goals, rng).tolist() == [1, 1, 1]
+
+
+def test_wanted_goals_are_drawn_more_often_and_odd_ones_are_not() -> None:
+    def shares(candidates: int) -> list[float]:
+        batch = _buffer(candidates).sample(40_000)
+        goals = batch.desired_goal.numpy()[: batch.n_relabelled]
+        return [float((goals == goal).all(axis=1).mean()) for goal in (WANTED, ODD)]
+
+    (wanted, odd), (wanted_more, odd_more) = shares(1), shares(4)
+    assert wanted == pytest.approx(odd, abs=0.01)
+    assert wanted_more > 1.5 * wanted
+    assert odd_more < 0.5 * odd
+
+
+def test_ranks_are_kept_with_the_episodes_and_not_worked_out_again(tmp_path: Path) -> None:
+    run = train(config(tmp_path / "run", candidates=3, steps=600, keep_replay=True)).path
+    episodes = list(read_segments(run, newest_checkpoint(run).segments))
+    ranks = [episode.rank for episode in episodes]
+    assert all(
+        rank is not None and len(rank) == len(one) + 1 for one, rank in zip(episodes, ranks, strict=True)
+    )
+    assert len({float(value) for rank in ranks if rank is not None for value in rank}) > 10
+    plain = train(config(tmp_path / "plain", steps=300, keep_replay=True)).path
+    assert {one.rank is None for one in read_segments(plain, newest_checkpoint(plain).segments)} == {True}
+
+
+def test_it_is_refused_where_it_cannot_work(tmp_path: Path) -> None:
+    plain = TrainConfig("regoal/PointReach-v0", str(tmp_path), candidates=4)
+    for changes, told in (
+        ({"relabel": "none"}, "candidates: expected 1 where no goal is replaced"),
+        ({"candidates": 0}, "candidates: expected 1 to 100"),
+    ):
+        with pytest.raises(BadInput, match=told):
+            validated(dataclasses.replace(plain, **changes))  # type: ignore[arg-type]
+    with pytest.raises(
+        BadInput, match="candidates: expected 1 where compute_reward does not give exactly two"
+    ):
+        train(dataclasses.replace(plain, env="FetchReachDense-v4"))
+    assert without_idle(plain).candidates == 4
+    assert without_idle(dataclasses.replace(plain, relabel="none")).candidates == 1

@@ -308,7 +308,7 @@ class HindsightBuffer:
         return rows
 
     def _draw_marked(self, n: int, rng: np.random.Generator) -> Transitions:
-        """n transitions of marked episodes: of several each time the one whose episode has what is wanted most."""
+        """n transitions of marked episodes, each the one of several whose episode has what is wanted most."""
         drawn = self._storage.draw_marked(n * self._candidates, rng)
         if self._candidates == 1:
             return drawn

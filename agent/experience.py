@@ -46,28 +46,26 @@ class Experience:
         goals_since: env steps after which goals were learned.
 
     Raises:
-        BadInput: the source's replay does not fit, or discovery or practice cannot work in the env.
+        BadInput: the source's replay does not fit, or discovery or candidates cannot work in the env.
     """
 
     def __init__(self, config: TrainConfig, spec: GoalSpec, source: Sequence[Segment] = ()) -> None:
         if config.discovery:
             _require_discovery(config, spec)
-        for name, idle in (("practice", 0), ("candidates", 1)):
-            if getattr(config, name) != idle and not spec.sparse:
-                least, most = spec.reward_range
-                raise BadInput(
-                    name,
-                    f"{idle} where compute_reward does not give exactly two rewards, reached and not",
-                    f"{getattr(config, name):g} in {spec.recipe.env_id}, which gives {least:g} to {most:g}",
-                    "Use the sparse version of the env.",
-                )
+        if config.candidates > 1 and not spec.sparse:
+            least, most = spec.reward_range
+            raise BadInput(
+                "candidates",
+                "1 where compute_reward does not give exactly two rewards, reached and not",
+                f"{config.candidates} in {spec.recipe.env_id}, which gives {least:g} to {most:g}",
+                "Use the sparse version of the env.",
+            )
         self._config, self._spec = config, spec
         # A run never holds more than it collects.
         most = config.steps + config.block_episodes * spec.max_episode_steps
         self.own = self._buffer(most, Stream.REPLAY)
         self.buffers = {"own": self.own}
         self._mixing = generator(config.seed, Stream.MIXING)
-        self._practice = generator(config.seed, Stream.PRACTICE)
         self._mixed: MixedReplay | None = None
         if source:
             self.buffers["source"] = self._source(source)
@@ -151,14 +149,6 @@ class Experience:
         since = env_steps - max(self.goals_since, config.learning_starts)
         return 0.0 if self.own.discovering else faded(config.imitation, since, config.imitation_steps)
 
-    def goals_to_practise(self, n_episodes: int) -> list[tuple[float, ...] | None]:
-        """What the next episodes ask for in place of their own goals; None for those that keep them."""
-        if not self._config.practice or self.own.discovering or not len(self.own):
-            return [None] * n_episodes
-        rng = self._practice
-        asks = rng.random(n_episodes) < self._config.practice
-        return [self.own.seldom_achieved(rng) if one else None for one in asks]
-
     def write(self) -> None:
         """Put what is new into the run's folder; forget files of which nothing is held any more."""
         if self._unwritten:
@@ -175,7 +165,6 @@ class Experience:
         return {
             "buffers": buffers,
             "mixing": self._mixing.bit_generator.state,
-            "practice": self._practice.bit_generator.state,
             "goals_since": self.goals_since,
         }
 
@@ -191,8 +180,6 @@ class Experience:
         """
         try:
             own, self._mixing.bit_generator.state = state["buffers"]["own"], state["mixing"]
-            if "practice" in state:
-                self._practice.bit_generator.state = state["practice"]
             left = sum(segment.episodes for segment in segments) - int(own["n_episodes"])
             self.goals_since = int(state.get("goals_since", 0))
             if "source" in self.buffers:

@@ -40,7 +40,6 @@ from regoal.agent.run_state import RunState
 from regoal.agent.source import load_source
 from regoal.agent.updating import make_updates
 from regoal.buffers.episode import Episode
-from regoal.buffers.practice import asked_for
 from regoal.envs.goal_spec import GoalSpec
 from regoal.errors import RunFault, SaveFault, TrainingFault
 
@@ -176,15 +175,14 @@ class Training:
         elif not state.evaluations:
             self._evaluate(rollouts, stop)
         if state.env_steps < config.steps:
-            self._collect(rollouts)
+            rollouts.collect(self.acting, self._next_block())
         while state.env_steps < config.steps and not stop.requested:
             before = state.env_steps
             self._add(rollouts.episodes(self.faults.in_training))
             ended = state.env_steps >= config.steps
             self.acting = self.learner.policy()
-            state.asked = self.experience.goals_to_practise(config.block_episodes)
             if not (ended or stop.requested):
-                self._collect(rollouts)
+                rollouts.collect(self.acting, self._next_block())
             self._update(rollouts)
             if self._passed(LOOK_EVERY, before):
                 self._diagnosis.look(state.env_steps, state.gradient_steps)
@@ -196,17 +194,12 @@ class Training:
                 self._save()
         write_evaluation(self, rollouts, stop)
 
-    def _collect(self, rollouts: Rollouts) -> None:
-        """Begin the next block, with what it asks for; a run that goes on begins the same block again."""
-        first, n = self.state.episodes, self.config.block_episodes
-        asked = (self.state.asked + [None] * n)[:n]  # fewer where an error came between two blocks
-        rollouts.collect(self.acting, range(first, first + n), asked)
+    def _next_block(self) -> range:
+        return range(self.state.episodes, self.state.episodes + self.config.block_episodes)
 
     def _add(self, episodes: Iterable[Episode]) -> None:
         state = self.state
-        for played in episodes:
-            episode = self._as_asked(played)
-            state.discarded_steps += len(played) - len(episode)
+        for episode in episodes:
             try:
                 with writing(self.path):
                     self.experience.add(episode)
@@ -226,12 +219,6 @@ class Training:
         # Until it learns the policy stays as it is: other statistics would make another one of it.
         if self.actor_learns:
             self.learner.inputs.refresh()
-
-    def _as_asked(self, played: Episode) -> Episode:
-        """The next episode of the block, for the goal that it was shown."""
-        asked = self.state.asked
-        goal = asked.pop(0) if asked else None
-        return played if goal is None else asked_for(self.spec, played, goal)
 
     def _goals_fed(self, episode: Episode) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
         """Goals as the networks will see them: the real one and, with hindsight, those achieved."""

@@ -37,21 +37,18 @@ class Player:
         self._spec, self._seed, self._tick, self._clocks = spec, run_seed, tick, clocks
         self._envs: dict[str, Env] = {}
 
-    def collect(
-        self, policy: Policy, index: int, attempt: int = 0, goal: tuple[float, ...] | None = None
-    ) -> Episode:
+    def collect(self, policy: Policy, index: int, attempt: int = 0) -> Episode:
         """Play training episode `index`, with exploration.
 
         Args:
             policy: acts.
             index: number of the episode.
             attempt: how often the env has spoiled it before; another attempt has other seeds.
-            goal: what to show the policy in place of the env's own goal, if anything.
         """
         with timed(self._clocks, Clock.ROLLOUT):
             seed = env_seed(self._seed, Stream.ENV, index, attempt)
             exploration = generator(self._seed, Stream.EXPLORATION, index, attempt)
-            return self._play("collect", policy, seed, exploration, index, goal)
+            return self._play("collect", policy, seed, exploration, index)
 
     def evaluate(self, policy: Policy, index: int, attempt: int = 0) -> Outcome:
         """Play evaluation episode `index`, without exploration."""
@@ -87,13 +84,7 @@ class Player:
             self._envs.popitem()[1].close()
 
     def _play(
-        self,
-        purpose: str,
-        policy: Policy,
-        seed: int,
-        exploration: np.random.Generator | None,
-        index: int,
-        goal: tuple[float, ...] | None = None,
+        self, purpose: str, policy: Policy, seed: int, exploration: np.random.Generator | None, index: int
     ) -> Episode:
         env = self.env(purpose)
         if self._clocks is not None:
@@ -102,14 +93,7 @@ class Player:
             policy = TimedPolicy.of(policy, self._clocks)
         try:
             return play(
-                env,
-                self._spec,
-                policy,
-                seed=seed,
-                exploration=exploration,
-                index=index,
-                goal=goal,
-                tick=self._tick,
+                env, self._spec, policy, seed=seed, exploration=exploration, index=index, tick=self._tick
             )
         except SpoiledEpisode:
             self.forget(purpose)

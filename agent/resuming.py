@@ -200,10 +200,6 @@ def restore(training: "Training", checkpoint: Checkpoint) -> None:
     if training.state.episodes:
         training.normaliser.has_refitted()
     training.experience.restore(progress["experience"], checkpoint.segments)
-    sizes = {len(goal) for goal in training.state.asked if goal is not None}
-    if sizes - {training.spec.goal_size}:
-        expected = f"goals of {training.spec.goal_size} numbers"
-        raise BadInput("checkpoint progress asked", expected, f"{sorted(sizes)}", "Copy it again.")
     _require_columns(training.state, training.config)
     template = training.learner.policy()
     try:

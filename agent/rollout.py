@@ -24,7 +24,6 @@ def play(
     seed: int,
     exploration: np.random.Generator | None = None,
     index: int = 0,
-    goal: tuple[float, ...] | None = None,
     tick: Callable[[], object] = lambda: None,
 ) -> Episode:
     """Play one episode to its end.
@@ -36,7 +35,6 @@ def play(
         seed: for `env.reset`.
         exploration: generator of the exploration noise.
         index: number of the episode, for messages and for the record.
-        goal: what the policy is shown in place of the env's own goal, which the episode still has.
         tick: called after the reset and after every step.
 
     Raises:
@@ -49,7 +47,6 @@ def play(
     check_observation(env, observation, (spec.observation_size, spec.goal_size), when)
     shift = str(info.get("shift", ""))
     desired = np.array(observation["desired_goal"])
-    shown = desired if goal is None else np.array(goal, desired.dtype)
     observations, achieved = [], []
     actions: list[Array] = []
     rewards, successes = [], []
@@ -59,7 +56,7 @@ def play(
     while not (terminated or truncated):
         observations.append(np.array(observation["observation"]))
         achieved.append(np.array(observation["achieved_goal"]))
-        inputs = np.concatenate([observation["observation"], shown]).astype(np.float32)
+        inputs = np.concatenate([observation["observation"], desired]).astype(np.float32)
         action = act(inputs)
         actions.append(action)
         try:

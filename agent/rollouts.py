@@ -111,22 +111,10 @@ class Rollouts:
         """Whether anything is played while this process does something else."""
         return self._crew is not None
 
-    def collect(
-        self, policy: Policy, indices: Sequence[int], goals: Sequence[tuple[float, ...] | None] = ()
-    ) -> None:
-        """Begin a block of training episodes; the one before must have been taken.
-
-        Args:
-            policy: acts.
-            indices: numbers of the episodes.
-            goals: what each asks for in place of the env's own goal, if anything; nothing if not given.
-        """
+    def collect(self, policy: Policy, indices: Sequence[int]) -> None:
+        """Begin a block of training episodes; the one before must have been taken."""
         self._begin("collect", policy)
-        asked = goals or [None] * len(indices)
-        self._block = [
-            Task("collect", index, self._version, slot, goal=goal)
-            for slot, (index, goal) in enumerate(zip(indices, asked, strict=True))
-        ]
+        self._block = [Task("collect", index, self._version, slot=slot) for slot, index in enumerate(indices)]
         self._to_do["collect"].extend(self._block)
         self.poll()
 

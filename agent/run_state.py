@@ -16,14 +16,12 @@ class RunState:
         env_steps: collected and learned from.
         gradient_steps: updates made.
         episodes: collected; also the number of the next one.
-        discarded_steps: env steps that were played and not learned from: their episode was spoiled, or they
-            came after the end that a practised goal would have brought.
+        discarded_steps: env steps that were played and not learned from: their episode was spoiled.
         failed_episodes: episodes that the env spoiled, evaluations included.
         failed_in_a_row: the last so many were.
         evaluations: begun, the one before the first step included.
         steps_seen: env steps that updates were made for.
         updates_owed: part of an update that the steps so far have earned beyond those made.
-        asked: goals that the next episodes are shown in place of their own; None for those that keep theirs.
         success: of the last evaluation; None before there is one.
         wall_seconds: that the run has taken, over all its sittings.
         noted: what was noted since the last evaluation, by column of metrics.csv.
@@ -40,7 +38,6 @@ class RunState:
     evaluations: int = 0
     steps_seen: int = 0
     updates_owed: float = 0.0
-    asked: list[tuple[float, ...] | None] = field(default_factory=list)
     success: float | None = None
     wall_seconds: float = 0.0
     noted: dict[str, list[float]] = field(default_factory=dict)
@@ -69,15 +66,12 @@ class RunState:
         """
         state = cls()
         names = {one.name for one in fields(cls)}
-        if isinstance(values, dict):
-            values = {"asked": []} | values  # of a version that knew no practice
         if not isinstance(values, dict) or set(values) != names:
             raise BadInput("checkpoint progress", f"{', '.join(sorted(names))}", repr(values)[:200])
         for name, value in values.items():
             if not FITS[name](value):
                 raise BadInput(f"checkpoint progress {name}", "what was saved", repr(value)[:200])
             setattr(state, name, value)
-        state.asked = [None if one is None else tuple(one) for one in state.asked]
         return state
 
 
@@ -104,14 +98,9 @@ def _numbers(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(map(_number, value))
 
 
-def _goals(value: Any) -> bool:
-    return isinstance(value, list) and all(one is None or _numbers(one) for one in value)
-
-
 # What each attribute may be when it comes from a file.
 FITS: dict[str, Callable[[Any], bool]] = {one.name: _count for one in fields(RunState)} | {
     "updates_owed": _number,
-    "asked": _goals,
     "success": _maybe(_number),
     "wall_seconds": _number,
     "noted": _named(_numbers),

@@ -107,7 +107,6 @@ def _check_agent(agent: AgentConfig) -> None:
 def _check_hindsight(config: TrainConfig) -> None:
     share = config.informative_share
     _require("informative_share", share, share <= 1, "in [0, 1]")
-    _require("practice", config.practice, config.practice <= 1, "in [0, 1]")
     few = 1 <= config.candidates <= MOST_CANDIDATES
     _require("candidates", config.candidates, few, f"1 to {MOST_CANDIDATES}")
     if config.candidates > 1 and (config.relabel == "none" or not config.n_sampled_goal):
@@ -120,7 +119,6 @@ def _check_hindsight(config: TrainConfig) -> None:
     for name, what in (
         ("informative_share", "says which transitions hindsight chooses"),
         ("imitation", "follows actions to where hindsight says that they led"),
-        ("practice", "asks for what hindsight would show"),
     ):
         value = getattr(config, name)
         _require(name, value, 0 <= value < math.inf, "0 or more, and finite")

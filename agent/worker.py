@@ -54,7 +54,6 @@ class Task:
         version: of the policy; it changes with its numbers.
         slot: where to put a collected episode.
         attempt: how often the env has spoiled it before.
-        goal: what to ask for in place of the env's own goal, if anything.
     """
 
     kind: Literal["collect", "evaluate"]
@@ -62,7 +61,6 @@ class Task:
     version: int
     slot: int = 0
     attempt: int = 0
-    goal: tuple[float, ...] | None = None
 
 
 POLICY_PLACES = {"collect": 0, "evaluate": 1}  # where the policy for each kind of task lies
@@ -118,7 +116,7 @@ def main(connection_descriptor: int, memory_descriptor: int) -> None:
 def perform(task: Task, policy: Policy, player: Player) -> Episode | Outcome:
     """Play what a task says, in whichever process."""
     if task.kind == "collect":
-        return player.collect(policy, task.index, task.attempt, task.goal)
+        return player.collect(policy, task.index, task.attempt)
     return player.evaluate(policy, task.index, task.attempt)
 
 

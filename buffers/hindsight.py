@@ -12,7 +12,6 @@ from regoal.buffers.batch import Batch, BatchRows, ReusedMemory
 from regoal.buffers.discovery import draw_for_discovery, score_leaving
 from regoal.buffers.episode import Episode
 from regoal.buffers.numbering import Ints
-from regoal.buffers.practice import seldom_achieved
 from regoal.buffers.scores import GoalScorer, reached, require_scores, require_shapes
 from regoal.buffers.storage import EpisodeStorage, Transitions, joined
 from regoal.buffers.strategies import Strategy, checked, strategy_named
@@ -245,10 +244,6 @@ class HindsightBuffer:
             led_there = (ahead > 0) & (relabelled.t + ahead <= relabelled.length)
             rows.new_goal[:n_relabelled] = led_there & ~reached(self.goal_spec, achieved, desired)
         return Drawn(at, goal_rows)
-
-    def seldom_achieved(self, rng: np.random.Generator) -> tuple[float, ...]:
-        """A goal that was achieved before, and less often than others: see `practice`."""
-        return tuple(map(float, seldom_achieved(self._storage, self.goal_spec, rng)))
 
     def share_that_left(self, last: int) -> float:
         """Share of the last so many episodes in which anything was achieved that was not at their start.

@@ -178,7 +178,6 @@ def test_a_chain_of_kills_with_changing_workers_gives_the_same_bits(
         {"informative_share": 0.5, "relabel": "4*future+4*desired+1*random", "capacity": 300},
         {"discovery": 1.0, "discovery_steps": 150, "imitation": 2.0, "imitation_steps": 600},
         {"discovery": 1.0},  # cut within it
-        {"practice": 0.7},
         {"candidates": 4, "informative_share": 0.5, "capacity": 300},
     ],
     ids=[
@@ -189,7 +188,6 @@ def test_a_chain_of_kills_with_changing_workers_gives_the_same_bits(
         "mixture",
         "discovered",
         "discovering",
-        "practising",
         "wanted",
     ],
 )

@@ -16,7 +16,7 @@ from regoal.buffers.scores import GoalScorer, reached, require_scores, require_s
 from regoal.buffers.storage import EpisodeStorage, Transitions, joined
 from regoal.buffers.strategies import Strategy, checked, strategy_named
 from regoal.buffers.trace import Drawn, Trace
-from regoal.buffers.wanted import ranks_of
+from regoal.buffers.wanted import draw_wanted, most_wanted, ranks_of
 from regoal.errors import BadInput
 
 BOTH_ENDS = np.arange(2)  # of a transition: its row and the next
@@ -274,7 +274,8 @@ class HindsightBuffer:
             return storage.draw(n, rng), None
         n_informative = int(n * self.informative_share + rng.random())
         order = rng.permutation(n)  # the first ones will be relabelled: some of both kinds are
-        marked, others = self._draw_marked(n_informative, rng), storage.draw(n - n_informative, rng)
+        marked = draw_wanted(storage, n_informative, self._candidates, rng)
+        others = storage.draw(n - n_informative, rng)
         return joined(marked, others).of(order), order < n_informative
 
     def _choose_new_goals(
@@ -291,24 +292,9 @@ class HindsightBuffer:
             rows[asked] = self._goal_rows(at.of(asked), rng)
 
     def _goal_rows(self, at: Transitions, rng: np.random.Generator) -> Ints:
-        """The strategy's goals: of several candidates each time the one that is wanted most."""
+        """Rows of the goals for transitions (n,)."""
         assert self._strategy is not None
-        rows, rank = self._strategy(at, rng), self._storage.rank
-        for _ in range(self._candidates - 1):
-            other = self._strategy(at, rng)
-            assert rank is not None
-            # Negative rows are goals that were desired: neither more nor less wanted than others.
-            better = np.where(other < 0, 1.0, rank[other]) < np.where(rows < 0, 1.0, rank[rows])
-            rows = np.where(better, other, rows)
-        return rows
-
-    def _draw_marked(self, n: int, rng: np.random.Generator) -> Transitions:
-        """n transitions of marked episodes, each the one of several whose episode has what is wanted most."""
-        drawn = self._storage.draw_marked(n * self._candidates, rng)
-        if self._candidates == 1:
-            return drawn
-        best = self._storage.best_rank[drawn.episode].reshape(n, self._candidates).argmin(axis=1)
-        return drawn.of(np.arange(n) * self._candidates + best)
+        return most_wanted(self._strategy, at, self._candidates, rng)
 
     def _is_informative(self, episode: Episode) -> bool:
         """Whether it achieved anything that was not achieved at its start."""

@@ -10,8 +10,10 @@ arXiv 1902.08039) leads to whatever is odd, an object on the floor for example, 
 import numpy as np
 from numpy.typing import NDArray
 
+from regoal.buffers.numbering import Ints
 from regoal.buffers.scores import GoalScorer
-from regoal.buffers.storage import EpisodeStorage
+from regoal.buffers.storage import EpisodeStorage, Transitions
+from regoal.buffers.strategies import Strategy
 
 WITNESSES = 500  # achieved and desired goals that each goal is held against
 PRIOR = 0.5  # of them are taken to be like any goal, so that what was never seen has a rank too
@@ -35,6 +37,27 @@ def ranks_of(
     desired = _counts(goal_spec, goals, storage.desired_goal[at.episode]).sum(axis=1)
     ranks: NDArray[np.float32] = ((achieved + PRIOR) / (desired + PRIOR)).astype(np.float32)
     return ranks
+
+
+def most_wanted(strategy: Strategy, at: Transitions, candidates: int, rng: np.random.Generator) -> Ints:
+    """Rows of hindsight goals (n,): of so many from a strategy, each time the one with the lowest rank."""
+    rows, rank = strategy(at, rng), at.storage.rank
+    for _ in range(candidates - 1):
+        other = strategy(at, rng)
+        assert rank is not None
+        # Negative rows are goals that were desired: neither more nor less wanted than others.
+        better = np.where(other < 0, 1.0, rank[other]) < np.where(rows < 0, 1.0, rank[rows])
+        rows = np.where(better, other, rows)
+    return rows
+
+
+def draw_wanted(storage: EpisodeStorage, n: int, candidates: int, rng: np.random.Generator) -> Transitions:
+    """n transitions of marked episodes: of so many, each time the one whose episode has the lowest rank."""
+    drawn = storage.draw_marked(n * candidates, rng)
+    if candidates == 1:
+        return drawn
+    best = storage.best_rank[drawn.episode].reshape(n, candidates).argmin(axis=1)
+    return drawn.of(np.arange(n) * candidates + best)
 
 
 def _counts(

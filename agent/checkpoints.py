@@ -281,7 +281,9 @@ def _generations(folder: Path) -> list[int]:
 
 def _runs_below(run: Path) -> str:
     below = sorted(path.parent for path in run.glob("*/checkpoints"))[:10]
-    return f"Did you mean {' or '.join(str(path) for path in below)}?" if below else suggestion(run)
+    if below:
+        return f"Did you mean {' or '.join(str(path) for path in below)}?"
+    return "" if os.path.exists(run) else suggestion(run)
 
 
 def _digest_of(body: dict[str, Any]) -> str:

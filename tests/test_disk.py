@@ -1,6 +1,7 @@
 """Disks that are full or read-only, limits of the system, two processes, torn files: what was there stays."""
 
 import contextlib
+import importlib
 import csv
 import os
 import resource
@@ -45,6 +46,7 @@ def run(tmp_path: Path, unfinished: Path) -> Path:
 def powerless() -> Iterator[Path]:
     """A folder that everybody may enter, in a process to which read-only folders are read-only."""
     main(["settings"])  # imports what commands need: whoever has no rights may not read that either
+    importlib.import_module("regoal.benchmarks.parallel")
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
     root = os.geteuid() == 0

@@ -1,8 +1,8 @@
 """Disks that are full or read-only, limits of the system, two processes, torn files: what was there stays."""
 
 import contextlib
-import importlib
 import csv
+import importlib
 import os
 import resource
 import shutil

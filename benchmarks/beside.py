@@ -53,7 +53,7 @@ from regoal.benchmarks.curves import draw_over_minutes
 from regoal.benchmarks.experiment import say
 from regoal.benchmarks.parallel import POLL_SECONDS, Processes, RunFailed
 from regoal.benchmarks.presets import configured, preset_for
-from regoal.benchmarks.tables import read_rows, read_table, write_rows
+from regoal.benchmarks.tables import read_rows, read_table, replace_rows
 from regoal.envs.recipe import EnvRecipe, require_registered
 from regoal.errors import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTERRUPTED, BadInput
 
@@ -217,9 +217,7 @@ def compare(env: str, seed: int, minutes: float, out: Path, results: Path) -> in
             return 128 + signal
     now = [row for side in sides for row in rows_of(side.label, side.rows(), env, seed, 60 * minutes)]
     rows = merged(before, now)
-    stage = results / f".{TABLE}"
-    write_rows(stage, Row, rows)
-    stage.rename(results / TABLE)
+    replace_rows(results / TABLE, Row, rows)
     draw_over_minutes((results / TABLE).with_suffix(".png"), curves_of(rows), "Learning in the same time")
     print(f"{as_table(now, minutes)}\n\n{verdict(now, minutes)}\n{results / TABLE}")
     return 0

@@ -1,10 +1,10 @@
 """Success curves of several arms, read from run folders and drawn with intervals."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from regoal.benchmarks.statistics import bootstrap_interval
 from regoal.benchmarks.tables import read_rows
 from regoal.errors import BadInput
 
+Panel = TypeVar("Panel")  # what is drawn into one
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")  # Okabe and Ito 2008
 
 
@@ -113,22 +114,15 @@ def draw_medians(path: Path, panels: Mapping[str, Mapping[str, Curve]], title: s
         panels: the arms of each env by its label, side by side.
         title: what was done.
     """
-    plt = _pyplot()
-    figure, grid = plt.subplots(
-        1, len(panels), figsize=(4.5 * len(panels), 3.4), sharey=True, squeeze=False, layout="constrained"
-    )
-    for axes, (label, curves) in zip(grid.flat, panels.items(), strict=True):
+
+    def draw(axes: Any, curves: Mapping[str, Curve]) -> None:
         for colour, (arm, curve) in zip(COLOURS, curves.items(), strict=False):
             axes.plot(curve.steps, curve.success.T, color=colour, alpha=0.4, linewidth=0.8)
             median = np.median(curve.success, axis=0)
-            label_of_arm = f"{arm}, {len(curve.success)} seeds"
-            axes.plot(curve.steps, median, color=colour, linewidth=2.5, label=label_of_arm)
-        axes.set(title=label, xlabel="environment steps", ylim=(-0.03, 1.03))
-        axes.grid(alpha=0.25)
-        axes.legend(frameon=False, loc="lower right")
-    grid[0, 0].set_ylabel("success rate")
-    figure.suptitle(title)
-    _save(figure, path)
+            label = f"{arm}, {len(curve.success)} seed{'s' * (len(curve.success) > 1)}"
+            axes.plot(curve.steps, median, color=colour, linewidth=2.5, label=label)
+
+    _draw_side_by_side(path, panels, title, draw, "environment steps")
 
 
 def draw_over_minutes(
@@ -142,18 +136,34 @@ def draw_over_minutes(
             of their env, side by side.
         title: what was done.
     """
-    plt = _pyplot()
-    figure, grid = plt.subplots(
-        1, len(panels), figsize=(5.5 * len(panels), 3.6), sharey=True, squeeze=False, layout="constrained"
-    )
-    for axes, (label, arms) in zip(grid.flat, panels.items(), strict=True):
+
+    def draw(axes: Any, arms: Mapping[str, Sequence[Sequence[tuple[float, float]]]]) -> None:
         for colour, (arm, runs) in zip(COLOURS, arms.items(), strict=False):
             for i, run in enumerate(runs):
                 minutes, success = zip(*run, strict=True)
                 axes.plot(minutes, success, color=colour, linewidth=2, label=arm if i == 0 else None)
-        axes.set(title=label, xlabel="wall-clock minutes", ylim=(-0.03, 1.03))
+
+    _draw_side_by_side(path, panels, title, draw, "wall-clock minutes")
+
+
+def _draw_side_by_side(
+    path: Path,
+    panels: Mapping[str, Panel],
+    title: str,
+    draw: Callable[[Any, Panel], None],
+    over: str,
+) -> None:
+    """Write a picture of success over something, a panel each, that `draw` draws into axes."""
+    plt = _pyplot()
+    figure, grid = plt.subplots(
+        1, len(panels), figsize=(5 * len(panels), 3.5), sharey=True, squeeze=False, layout="constrained"
+    )
+    for axes, (label, panel) in zip(grid.flat, panels.items(), strict=True):
+        draw(axes, panel)
+        axes.set(title=label, xlabel=over, ylim=(-0.03, 1.03))
+        axes.locator_params(axis="x", nbins=6)
         axes.grid(alpha=0.25)
-        axes.legend(frameon=False, fontsize=8)
+        axes.legend(frameon=False, fontsize=8, loc="lower right")
     grid[0, 0].set_ylabel("success rate")
     figure.suptitle(title)
     _save(figure, path)

@@ -37,7 +37,7 @@ from regoal.benchmarks.parallel import run_all
 from regoal.benchmarks.presets import Preset, configured, preset_for, preset_named, presets
 from regoal.benchmarks.results import Results
 from regoal.benchmarks.seeds import parse_seeds
-from regoal.benchmarks.tables import as_text, read_rows, read_table, write_rows
+from regoal.benchmarks.tables import as_text, read_rows, read_table, replace_rows
 from regoal.envs.recipe import EnvRecipe
 from regoal.errors import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTERRUPTED, BadInput
 
@@ -211,9 +211,7 @@ def measure(cells: Sequence[Cell], results: Path, jobs: int) -> int:
             f"after {int(last['env_steps']):,} env steps, {last['wall_seconds']} s"
         )
     if now:
-        stage = table.with_name(f".{TABLE}")
-        write_rows(stage, Row, merged(before, now, whole))
-        stage.rename(table)
+        replace_rows(table, Row, merged(before, now, whole))
         curves = curves_of(read_table(table, COLUMNS))
         draw_medians(table.with_suffix(".png"), curves, "Learning with presets")
         print(table)

@@ -26,7 +26,7 @@ from regoal.agent.machine import cores
 from regoal.benchmarks.benchmark_folder import commit
 from regoal.benchmarks.experiment import say
 from regoal.benchmarks.parallel import POLL_SECONDS
-from regoal.benchmarks.tables import read_table, write_rows
+from regoal.benchmarks.tables import read_table, replace_rows
 from regoal.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, BadInput, did_you_mean
 
 TABLE = "parts.csv"
@@ -173,7 +173,7 @@ def _put(path: Path, row: Row) -> None:
     rows: dict[str, dict[str, str] | Row] = {one["part"]: one for one in read_table(path, _columns())}
     rows[row.part] = row
     order = [*PARTS, *rows]  # one that there is no more stands at the end
-    write_rows(path, Row, sorted(rows.values(), key=lambda one: order.index(_name(one))))
+    replace_rows(path, Row, sorted(rows.values(), key=lambda one: order.index(_name(one))))
 
 
 def _name(row: dict[str, str] | Row) -> str:

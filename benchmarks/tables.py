@@ -22,6 +22,13 @@ def write_rows(path: Path, row_type: type[Any], rows: Iterable[Any]) -> None:
             writer.writerow([as_text(values[name]) for name in names])
 
 
+def replace_rows(path: Path, row_type: type[Any], rows: Iterable[Any]) -> None:
+    """As `write_rows`, beside the file and then renamed: whoever is killed leaves the former one."""
+    stage = path.with_name(f".{path.name}")
+    write_rows(stage, row_type, rows)
+    stage.rename(path)
+
+
 def read_rows(path: Path) -> list[dict[str, str]]:
     """The rows as they stand in the file.
 

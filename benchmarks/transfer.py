@@ -20,8 +20,7 @@ from regoal.benchmarks.curves import Curve, draw_panels
 from regoal.benchmarks.measures import Reached, final_success, reached, zero_shot
 from regoal.benchmarks.results import RESULTS, Results, read_results
 from regoal.benchmarks.steps import steps_to_threshold
-from regoal.benchmarks.tables import read_rows
-from regoal.errors import EXIT_FAILED
+from regoal.errors import EXIT_BAD_INPUT, EXIT_FAILED, BadInput
 
 TUNED, WITHOUT, SCRATCH = "future-warm_start", "none-warm_start", "future-scratch"
 LABELS = {
@@ -113,18 +112,23 @@ def main() -> int:
     parser.add_argument("folder", type=Path, help="of the benchmark")
     parser.add_argument("--results", type=Path, required=True, help="folder for the CSV and the picture")
     options = parser.parse_args()
-    (suite, *others) = {row["suite"] for row in read_rows(options.folder / RESULTS)}
-    assert not others, "a benchmark has one suite"
-    csv = options.results / f"{suite}.csv"
-    options.results.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(options.folder / RESULTS, csv)
-    results = read_results(csv)
+    try:
+        results = read_results(options.folder / RESULTS)
+        if not results.rows:
+            fix = "Run the benchmark first, or go on with it."
+            raise BadInput("folder", "a benchmark with finished runs", str(options.folder), fix)
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
     curves = curves_of(results)
     for task in results.tasks:
         if task not in curves:
             print(f"not all runs in {task} are finished: left out", file=sys.stderr)
     if not curves:
         return EXIT_FAILED
+    csv = options.results / f"{results.rows[0]['suite']}.csv"
+    options.results.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(options.folder / RESULTS, csv)
     draw_panels(
         csv.with_suffix(".png"),
         {task: {LABELS[arm]: curve for arm, curve in arms.items()} for task, arms in curves.items()},

@@ -44,6 +44,8 @@ def require_shapes(goal_spec: GoalScorer, episode: Episode) -> None:
         "action": (length, spec.action_size),
         "reward": (length,),
     }
+    if episode.rank is not None:
+        expected["rank"] = (length + 1,)
     for name, shape in expected.items():
         value = np.asarray(getattr(episode, name))
         if value.shape != shape:

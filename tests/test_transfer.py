@@ -4,12 +4,13 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from regoal.benchmarks.curves import Curve
 from regoal.benchmarks.grid import arms_of
 from regoal.benchmarks.results import Results, read_results
 from regoal.benchmarks.suite import load_suite
-from regoal.benchmarks.transfer import LABELS, SCRATCH, TUNED, WITHOUT, compare, curves_of, table
+from regoal.benchmarks.transfer import LABELS, SCRATCH, TUNED, WITHOUT, compare, curves_of, main, table
 
 ROOT = Path(__file__).parent.parent
 STEPS = np.arange(0, 700, 100)
@@ -51,6 +52,31 @@ def test_a_task_whose_runs_are_not_all_finished_is_left_out() -> None:
     assert list(curves_of(Results(tuple(left)))) == [first]
     without = [row for row in left if (row["task"], row["arm"]) != (first, SCRATCH)]
     assert not curves_of(Results(tuple(without)))
+
+
+def _compared(monkeypatch: pytest.MonkeyPatch, folder: Path, results: Path) -> int:
+    monkeypatch.setattr("sys.argv", ["transfer", str(folder), "--results", str(results)])
+    return main()
+
+
+def test_table_and_picture_are_called_as_the_suite_and_want_whole_tasks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = (ROOT / "benchmarks" / "results" / "transfer-levels.csv").read_text().splitlines(keepends=True)
+    folder, out, table_of = tmp_path / "folder", tmp_path / "results", tmp_path / "folder" / "results.csv"
+    folder.mkdir()
+    assert _compared(monkeypatch, folder, out) == 2
+    table_of.write_text(lines[0])
+    assert _compared(monkeypatch, folder, out) == 2
+    assert "expected a benchmark with finished runs" in capsys.readouterr().err
+    table_of.write_text("".join(lines[:20]))  # of one arm
+    (task,) = read_results(table_of).tasks
+    assert _compared(monkeypatch, folder, out) == 1
+    assert f"not all runs in {task} are finished: left out" in capsys.readouterr().err
+    assert not out.exists()
+    table_of.write_text("".join(line.replace("transfer-levels,", "mine,", 1) for line in lines))
+    assert _compared(monkeypatch, folder, out) == 0
+    assert {path.name for path in out.iterdir()} == {"mine.csv", "mine.png"}
 
 
 def test_the_guide_shows_the_committed_table() -> None:

@@ -67,6 +67,12 @@ def test_wanted_goals_are_drawn_more_often_and_odd_ones_are_not() -> None:
     assert odd_more < 0.5 * odd
 
 
+def test_ranks_that_are_none_are_refused() -> None:
+    episode = dataclasses.replace(_episode(0, WANTED, WANTED), rank=np.ones(LENGTH, np.float32))
+    with pytest.raises(BadInput, match=r"episode\.rank: expected shape \(5,\), got shape \(4,\)"):
+        _buffer(2).add_episode(episode)
+
+
 def test_ranks_are_kept_with_the_episodes_and_not_worked_out_again(tmp_path: Path) -> None:
     run = train(config(tmp_path / "run", candidates=3, steps=600, keep_replay=True)).path
     episodes = list(read_segments(run, newest_checkpoint(run).segments))

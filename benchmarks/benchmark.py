@@ -138,8 +138,8 @@ def named(cells: Sequence[Cell], text: str) -> set[str]:
     """
     found = [cell for cell in cells if text in cell.name]
     if not found:
-        arms = dict.fromkeys(cell.name.rpartition("/")[0] for cell in cells if cell.columns)
-        raise BadInput("only", "a part of the name of a cell", repr(text), did_you_mean(text, arms))
+        words = {word for cell in cells for word in cell.name.split("/")}
+        raise BadInput("only", "a part of the name of a cell", repr(text), did_you_mean(text, words))
     return {one.name for cell in found for one in (cell, cell.source) if one is not None}
 
 

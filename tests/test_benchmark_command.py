@@ -125,7 +125,8 @@ def test_a_part_of_a_suite_is_run_with_what_it_starts_from(
     out = tmp_path / "out"
     command = ["benchmark", str(suite), "--out", str(out), "--jobs", "1"]
     assert main([*command, "--only", "replay-mix"]) == 2
-    assert "only: expected a part of the name of a cell" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "only: expected a part of the name of a cell, got 'replay-mix'. Did you mean replay_mix?" in told
     assert not out.exists()
     assert main([*command, "--only", "/replay_mix/"]) == 0
     assert "2 of 4 cells finished" in capsys.readouterr().err

@@ -6,9 +6,6 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-import numpy as np
-from numpy.typing import NDArray
-
 from regoal.agent.shared_block import SharedBlock
 from regoal.agent.worker import Assignment, Report, Task
 from regoal.agent.worker_process import WorkerProcess, within_limits
@@ -53,8 +50,8 @@ class Crew:
             self.end(kill=True)
             raise
 
-    def end(self, *, kill: bool) -> NDArray[np.float64]:
-        """Let nothing of them be left; returns the seconds that they spent on each thing (`Clock`).
+    def end(self, *, kill: bool) -> None:
+        """Let nothing of them be left.
 
         Args:
             kill: whatever they do, and do not wait until they end by themselves.
@@ -63,9 +60,7 @@ class Crew:
             if kill:
                 worker.kill()
             worker.end()
-        seconds: NDArray[np.float64] = self.shared.clocks.sum(axis=0)
         self.shared.close()
-        return seconds
 
     def poll(self) -> None:
         """See what they have done and give them more; replace those that died or hang."""

@@ -150,7 +150,8 @@ class Training:
                 raise
             self._save(finished=not stop.requested)
         if self.clocks is not None:
-            print(profile_report(self.clocks, time.monotonic() - self.began, self.workers), file=sys.stderr)
+            seconds = time.monotonic() - self.began
+            print(profile_report(rollouts.seconds(), seconds, self.workers), file=sys.stderr)
         if stop.requested:
             raise Stopped(str(self.path), stop.signal)
         success = float("nan") if state.success is None else state.success

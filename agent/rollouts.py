@@ -50,7 +50,7 @@ class Rollouts:
         block_episodes: most episodes of a block.
         workers: processes beside this one.
         hang_seconds: what takes no step for so long, a worker or an env in this process, is replaced.
-        clocks: seconds are added here, those of workers when it closes; nothing is measured if not given.
+        clocks: seconds of this process are added here; nothing is measured if not given.
         helps: whether this process plays too while it waits; without workers it always does.
     """
 
@@ -101,15 +101,18 @@ class Rollouts:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._crew is not None:
-            seconds = self._crew.end(kill=kind is not None)
-            if self._clocks is not None:
-                self._clocks += seconds
+            self._crew.end(kill=kind is not None)
         self._player.close()
 
     @property
     def has_workers(self) -> bool:
         """Whether anything is played while this process does something else."""
         return self._crew is not None
+
+    def seconds(self) -> NDArray[np.float64]:
+        """What this process and its workers have spent on each thing (`Clock`) so far."""
+        assert self._clocks is not None, "nothing is measured"
+        return self._clocks + (0 if self._crew is None else self._crew.shared.clocks.sum(axis=0))
 
     def collect(self, policy: Policy, indices: Sequence[int]) -> None:
         """Begin a block of training episodes; the one before must have been taken."""

@@ -16,6 +16,7 @@ from test_training import SMALL, SMALL_SAC, config, without_wall
 
 from regoal import BadInput, DDPGConfig, EnvFault, SACConfig, TrainConfig, train
 from regoal.agent.checkpoints import newest_checkpoint
+from regoal.agent.clock import N_CLOCKS, Clock
 from regoal.agent.crew import Crew
 from regoal.agent.learner import make_learner
 from regoal.agent.machine import worker_count
@@ -336,6 +337,16 @@ def test_auto_leaves_a_core_for_learning(monkeypatch: pytest.MonkeyPatch) -> Non
         assert worker_count(dataclasses.replace(plain, workers=3), recipe) == 3
 
 
+def test_a_profile_counts_what_workers_have_done_so_far(spec: GoalSpec) -> None:
+    policy = policy_for(spec)
+    with Rollouts(
+        spec, 0, policy, block_episodes=2, workers=1, clocks=np.zeros(N_CLOCKS), helps=False
+    ) as rollouts:
+        rollouts.collect(policy, range(2))
+        assert len(list(rollouts.episodes())) == 2
+        assert rollouts.seconds()[Clock.ROLLOUT] > 0  # this process has played nothing
+
+
 def test_a_policy_crosses_shared_memory_to_the_last_bit(spec: GoalSpec) -> None:
     policy = policy_for(spec)
     with Rollouts(spec, 0, policy, block_episodes=1, workers=1) as rollouts:
@@ -360,7 +371,7 @@ def test_impossible_settings_are_refused(tmp_path: Path, changes: dict[str, obje
 def test_a_profile_says_where_the_time_went(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], workers: int
 ) -> None:
-    few = {"steps": 600, "eval_episodes": 1}  # figures are shown to a hundredth of a second
+    few = {"steps": 1_500, "eval_episodes": 1}  # figures are shown to a hundredth of a second
     train(config(tmp_path / "run", env="FetchReach-v4", workers=workers, profile=True, **few))
     shown = capfd.readouterr().err
     figures = {

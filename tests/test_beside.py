@@ -173,8 +173,15 @@ def test_a_run_ends_at_its_time_goes_on_after_a_stop_and_is_not_measured_twice(
     seconds = 5.0
     side = beside.our_side(POINT, 0, seconds / 60, tmp_path)
     run = side.file.parent
+    told_of: list[object] = []
+
+    def stop_once(label: str, row: object) -> None:  # a second signal would end at once
+        if not told_of:
+            os.kill(os.getpid(), signal.SIGINT)
+        told_of.append(row)
+
     with monkeypatch.context() as patched:
-        patched.setattr(beside, "tell", lambda label, row: os.kill(os.getpid(), signal.SIGINT))
+        patched.setattr(beside, "tell", stop_once)
         patched.setattr(beside, "POLL_SECONDS", 0.1)
         assert beside.measure(side, seconds) == signal.SIGINT
     before = side.rows()

@@ -42,6 +42,7 @@ class DDPGConfig:
     columns: ClassVar[tuple[str, ...]] = ("critic_loss", "q_mean", "actor_loss", "action_square")
     hidden: tuple[int, ...] = (128, 128, 128)  # widths of actor and critic
     lr: float = 1e-3  # Adam, actor and critic
+    finetune_lr_share: float = 1.0  # of lr, with which weights that are kept from a source go on
     gamma: float = 0.98  # discount
     tau: float = 0.02  # weight of the online network in each target step
     batch_size: int = 256  # transitions an update
@@ -62,6 +63,7 @@ class SACConfig:
     columns: ClassVar[tuple[str, ...]] = ("critic_loss", "q_mean", "actor_loss", "alpha", "entropy")
     hidden: tuple[int, ...] = (128, 128, 128)  # widths of actor and critics
     lr: float = 1e-3  # Adam: actor, critics and temperature
+    finetune_lr_share: float = 1.0  # of lr, with which weights that are kept from a source go on
     gamma: float = 0.98  # discount
     tau: float = 0.02  # weight of the online network in each target step
     batch_size: int = 256  # transitions an update

@@ -28,6 +28,7 @@ from regoal.agent.interrupts import Stopped, StopRequest
 from regoal.agent.learner import make_learner, state_of
 from regoal.agent.machine import learning_device, worker_count
 from regoal.agent.metrics import columns_of
+from regoal.agent.modes import agent_that_learns
 from regoal.agent.normaliser import Normaliser
 from regoal.agent.profile import report as profile_report
 from regoal.agent.progress import Progress
@@ -89,7 +90,8 @@ class Training:
         self.normaliser = Normaliser(spec.observation_size, spec.goal_size, mode)
         if is_own(agent_name(config.agent)):
             require_agent_works(config.agent, spec, config.seed, self.device)
-        self.learner = make_learner(config.agent, spec, self.normaliser, config.seed, self.device)
+        agent = agent_that_learns(config)
+        self.learner = make_learner(agent, spec, self.normaliser, config.seed, self.device)
         if config.imitation:
             require_critic(self.learner, agent_name(config.agent))
         self.anchor: Anchor | None = None

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from regoal.errors import BadInput, did_you_mean
 
 if TYPE_CHECKING:
-    from regoal.agent.config import TrainConfig
+    from regoal.agent.config import AgentConfig, TrainConfig
 
 WARMUP_STEPS = 100  # env steps that the source policy plays before the first update of a warm start
 # Env steps after that in which its critics alone learn: they come from another world, and an actor that
@@ -138,6 +138,19 @@ def start_settings(text: str, steps: int) -> dict[str, Any]:
     if mode.fades_over:
         settings[f"{mode.figure}_steps"] = max(round(mode.fades_over * steps), 1)
     return settings
+
+
+def agent_that_learns(config: "TrainConfig") -> "AgentConfig":
+    """The agent of a run, with the learning rate of its mode.
+
+    Weights that are kept know more than a buffer of target episodes can tell them yet: at the rate at which
+    they were learned they fit the few episodes and lose what they knew. Those that start afresh, and agents
+    without such a share, have the rate of their settings.
+    """
+    share = getattr(config.agent, "finetune_lr_share", 1.0)
+    if not config.source or config.fresh_networks or share == 1.0:
+        return config.agent
+    return replace(config.agent, lr=config.agent.lr * share)  # type: ignore[attr-defined]
 
 
 def in_force(config: "TrainConfig", env_steps: int) -> dict[str, float]:

@@ -31,6 +31,7 @@ HIDDEN = tuple[int, ...]
 # Settings of agents by name: type, whether a value is fine, and what is.
 BOUNDS: dict[str, tuple[Any, Callable[[Any], bool], str]] = {
     "lr": (float, lambda value: value > 0, "more than 0"),
+    "finetune_lr_share": (float, lambda value: value > 0, "more than 0"),
     "updates_per_step": (float, lambda value: value > 0, "more than 0"),
     "gamma": (float, lambda value: 0 <= value < 1, "in [0, 1)"),
     "tau": (float, lambda value: 0 < value <= 1, "in (0, 1]"),

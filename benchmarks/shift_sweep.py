@@ -31,7 +31,7 @@ SEED = 2_000  # neither training runs nor the table of the levels play these epi
 
 FACTORS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.85, 1.2, 1.5, 2, 3, 5, 10)
 REGIONS = (0.25, 0.5, 0.75, 1.08, 1.15, 1.3, 1.5, 1.75, 2)
-OFFSETS = (0.002, 0.004, 0.006, 0.008, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.2, 0.4)
+OFFSETS = (0.0005, 0.001, 0.002, 0.004, 0.006, 0.008, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.2, 0.4)
 DELAYS = (1, 2, 3, 4, 6, 8, 12, 20, 30)
 BIASES = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1)
 GRIDS: dict[str, tuple[float, ...]] = {
@@ -67,7 +67,7 @@ GRIDS: dict[str, tuple[float, ...]] = {
         2,
         4,
     ),
-    "action_rotation": (10, 20, 30, 40, 50, 55, 60, 65, 70, 75, 80, 85, 90, 120, 150, 180),
+    "action_rotation": (5, 10, 20, 30, 40, 50, 55, 60, 65, 70, 75, 80, 85, 90, 120, 150, 180),
     "action_bias": tuple(sign * size for size in BIASES for sign in (-1, 1)),
     "action_noise": (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2),
     "action_delay": DELAYS,

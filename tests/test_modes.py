@@ -109,6 +109,20 @@ def test_every_mode_runs_with_every_agent_strategy_and_normaliser(
         assert np.array_equal(before[field], after[field]) == (mode == "zero_shot")
 
 
+@pytest.mark.parametrize("mode", ["naive", "rlpd"])
+def test_weights_that_are_kept_learn_at_their_own_rate_and_fresh_ones_at_the_usual(
+    tmp_path: Path, sources: dict[str, Path], mode: str
+) -> None:
+    moved = {}
+    for share in ("1", "0.001"):
+        overrides = {"agent.finetune_lr_share": share}
+        out = _tuned(sources["ddpg"], tmp_path / share, mode, overrides=overrides)
+        before, after = _arrays(sources["ddpg"])["critic.flat"], _arrays(out)["critic.flat"]
+        moved[share] = np.abs(after - before).mean()
+    ratio = moved["0.001"] / moved["1"]
+    assert ratio < 0.01 if mode == "naive" else ratio == 1
+
+
 def test_zero_shot_is_the_sources_policy_in_the_target(tmp_path: Path, sources: dict[str, Path]) -> None:
     out = _tuned(sources["sac"], tmp_path / "run", "zero_shot", shift="action_rotation=90", seed=7)
     naive = _tuned(sources["sac"], tmp_path / "naive", "naive", shift="action_rotation=90", seed=7)

@@ -15,7 +15,15 @@ __all__ = ["COMBINATIONS", "LEVELS", "LEVEL_NAMES", "combination", "env_name", "
 
 # Where trained policies have shown what the levels cost: benchmarks/results/shifts-NAME.csv. Elsewhere they
 # are starting values.
-MEASURED = ("FetchReach", "FetchPush", "PointMaze", "PointReach")
+MEASURED = (
+    "FetchReach",
+    "FetchPush",
+    "FetchSlide",
+    "FetchPickAndPlace",
+    "HandReach",
+    "PointMaze",
+    "PointReach",
+)
 
 LEVELS: dict[str, dict[str, Levels | None]] = {
     "FetchReach": {

@@ -101,6 +101,7 @@ PARTS = {
     "learning-pick-0": _module("learning", "--env FetchPickAndPlace-v4 --seeds 0"),
     "learning-pick-1": _module("learning", "--env FetchPickAndPlace-v4 --seeds 0..1"),
     "learning-pick-2": _module("learning", "--env FetchPickAndPlace-v4 --seeds 0..2"),
+    "learning-maze": _module("learning", "--env PointMaze_Medium-v3"),
     "learning-hand": _module("learning", "--env HandReach-v3 --seeds 0"),
     "push-ablation-0": _suite("push-ablation", "/seed-0"),
     "push-ablation-1": _suite("push-ablation", "/seed-1"),

@@ -12,6 +12,7 @@ import torch
 from regoal.agent.config import TrainConfig
 from regoal.agent.interrupts import StopRequest
 from regoal.agent.loop import RunResult, Training
+from regoal.agent.modes import agent_that_learns
 from regoal.agent.replay_files import parsed_segments
 from regoal.agent.resuming import (
     note_resumed,
@@ -67,6 +68,10 @@ def begin(config: TrainConfig, spec: GoalSpec) -> Training:
     require_source_fits(config, spec)
     training = Training(config, spec, source_replay(config))
     training.start_from_source()
+    rate = getattr(agent_that_learns(config), "lr", None)
+    if config.steps and rate != getattr(config.agent, "lr", None):
+        told = f"{config.out}: weights that are kept learn at {rate:g}, agent.lr x agent.finetune_lr_share"
+        print(told, file=sys.stderr)
     return training
 
 

@@ -111,7 +111,7 @@ def test_every_mode_runs_with_every_agent_strategy_and_normaliser(
 
 @pytest.mark.parametrize("mode", ["naive", "rlpd"])
 def test_weights_that_are_kept_learn_at_their_own_rate_and_fresh_ones_at_the_usual(
-    tmp_path: Path, sources: dict[str, Path], mode: str
+    tmp_path: Path, sources: dict[str, Path], mode: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     moved = {}
     for share in ("1", "0.001"):
@@ -121,6 +121,7 @@ def test_weights_that_are_kept_learn_at_their_own_rate_and_fresh_ones_at_the_usu
         moved[share] = np.abs(after - before).mean()
     ratio = moved["0.001"] / moved["1"]
     assert ratio < 0.01 if mode == "naive" else ratio == 1
+    assert capsys.readouterr().err.count("weights that are kept learn at 1e-06") == (mode == "naive")
 
 
 def test_zero_shot_is_the_sources_policy_in_the_target(tmp_path: Path, sources: dict[str, Path]) -> None:

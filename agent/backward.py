@@ -57,11 +57,20 @@ class Stack(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, flat: Tensor, x: Tensor, action: Tensor | None, net: "Ensemble", tracked: int | None
+        ctx: Any,
+        flat: Tensor,
+        x: Tensor,
+        action: Tensor | None,
+        net: "Ensemble",
+        tracked: int | None,
+        first: bool,
     ) -> Tensor:
         layers, h = net.stacked(flat), joined(x, action)
-        if net.n_networks > 1:
+        several = net.n_networks > 1 and not first
+        if several:
             h = h.expand(net.n_networks, -1, -1)
+        elif net.n_networks > 1:
+            layers = [(weight[0], bias[0]) for weight, bias in layers]
         kept, needed = [h], any(ctx.needs_input_grad)
         ctx.hold = net.scratch.hold() if needed else None
         for i, (weight, bias) in enumerate(layers[:-1]):
@@ -78,7 +87,7 @@ class Stack(torch.autograd.Function):
         out = (
             _values(*layers[-1], h) if net.sizes[-1] == 1 else _affine(layers[-1][1], h, layers[-1][0], None)
         )
-        return out if net.n_networks > 1 else out.unsqueeze(0)
+        return out if several else out.unsqueeze(0)
 
     @staticmethod
     @once_differentiable
@@ -90,7 +99,7 @@ class Stack(torch.autograd.Function):
             grad = grad[:, : ctx.tracked]
             kept = [h[..., : ctx.tracked, :] for h in kept]
         if not (for_flat or for_x):
-            return None, None, _action_gradient(grad, net, kept, layers, x_size), None, None
+            return None, None, _action_gradient(grad, kept, layers, x_size), None, None, None
         if net.n_networks == 1:
             grad = grad[0]
         place, net.gradient_place = net.gradient_place, None
@@ -110,6 +119,7 @@ class Stack(torch.autograd.Function):
             flat if for_flat and place is None else None,
             for_input[:, :x_size] if for_input is not None and for_x else None,
             for_input[:, x_size:] if for_input is not None and for_action else None,
+            None,
             None,
             None,
         )
@@ -142,9 +152,7 @@ def _weight_gradient(inputs: Tensor, grad: Tensor, out: Tensor) -> None:
         _product(inputs.mT, grad, out=out)
 
 
-def _action_gradient(
-    grad: Tensor, net: "Ensemble", kept: Sequence[Tensor], layers: Sequence[Layer], x_size: int
-) -> Tensor:
+def _action_gradient(grad: Tensor, kept: Sequence[Tensor], layers: Sequence[Layer], x_size: int) -> Tensor:
     """Gradient (b, action_size) of what the actor ascends, network by network.
 
     Where it is the least of several critics, each row's gradient flows through one of them alone: rows
@@ -153,16 +161,16 @@ def _action_gradient(
     """
     everywhere = torch.arange(grad.shape[1], device=grad.device)
     total = grad.new_zeros(grad.shape[1], layers[0][0].shape[-2] - x_size)
-    for n in range(net.n_networks):
+    for n in range(len(grad)):
         rows = grad[n, :, 0].nonzero().squeeze(-1) if grad.device.type == "cpu" else everywhere
         if not len(rows):
             continue
         every = len(rows) == grad.shape[1]
         g = grad[n] if every else grad[n].index_select(0, rows)
         for i in range(len(layers) - 1, 0, -1):
-            w, active = (layers[i][0], kept[i]) if net.n_networks == 1 else (layers[i][0][n], kept[i][n])
+            w, active = (layers[i][0], kept[i]) if kept[i].dim() == 2 else (layers[i][0][n], kept[i][n])
             g = _backward_through(g, w.mT, active if every else active.index_select(0, rows), None)
-        first = layers[0][0] if net.n_networks == 1 else layers[0][0][n]
+        first = layers[0][0] if kept[0].dim() == 2 else layers[0][0][n]
         total.index_add_(0, rows, g @ first[x_size:].mT)
     return total
 

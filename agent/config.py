@@ -114,6 +114,7 @@ class TrainConfig:
     capacity: int = 1_000_000  # transitions the replay buffer holds
     buffer_on_disk: bool = False  # keep them in a file beside the run folder's, for more than memory holds
     block_episodes: int = 2  # episodes collected between updates
+    policy_delay: int = 1  # updates of the critics for each one of the actor (TD3)
     learning_starts: int = 0  # env steps before the first update
     eval_interval: int = 500  # env steps between evaluations
     eval_episodes: int = 20  # episodes an evaluation

@@ -77,7 +77,7 @@ class DDPG:
         """Ascend the first critic's value, with an L2 price on actions (Andrychowicz 2017, appendix A)."""
         action = self.actor(x)[0].tanh()
         self.critic.requires_grad_(False)  # its gradients are not wanted here
-        q = self.critic(x, action)[0]
+        q = self.critic(x, action, first=True)
         self.critic.requires_grad_(True)
         square = action.square().mean()
         loss = self.config.action_l2 * square - q.mean()

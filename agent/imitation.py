@@ -39,9 +39,11 @@ def imitation(learner: Learner, batch: Batch, weight: float) -> Pull:
         batch: from a buffer that tells new goals.
         weight: of the squared distance in those rows; it is 0 in all others.
     """
-    x = learner.inputs(batch.observation, batch.desired_goal)
-    own = learner.actor(x)[0][:, : batch.action.shape[-1]].tanh()
+    rows = batch.new_goal.nonzero().squeeze(-1)  # the others are not worth looking at
+    taken = batch.action[rows]
+    x = learner.inputs(batch.observation[rows], batch.desired_goal[rows])
+    own = learner.actor(x)[0][:, : taken.shape[-1]].tanh()
     critic = learner.modules()["target_critic"]
-    values = critic(x.repeat(2, 1), torch.cat([batch.action, own])).squeeze(-1).amin(dim=0)
-    taken, now = values.chunk(2)
-    return Pull(batch.action, weight, batch.new_goal & (taken > now))
+    values = critic(x.repeat(2, 1), torch.cat([taken, own])).squeeze(-1).amin(dim=0)
+    better = values[: len(rows)] > values[len(rows) :]
+    return Pull(batch.action, weight, batch.new_goal.index_put((rows,), better))

@@ -64,18 +64,22 @@ class Ensemble(nn.Module):
         parts = self._parts(self.flat.detach() if flat is None else flat)
         return [(parts[i], parts[i + 1]) for i in range(2 * (len(self.sizes) - 1), len(parts), 2)]
 
-    def forward(self, x: Tensor, action: Tensor | None = None, tracked: int | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, action: Tensor | None = None, tracked: int | None = None, first: bool = False
+    ) -> Tensor:
         """(b, inputs), for critics with (b, action_size) beside it, to (networks, b, outputs).
 
         Args:
             x: inputs.
             action: further inputs.
             tracked: rows, from the first, that a gradient is wanted for; all if not given.
+            first: the first network alone, (1, b, outputs), with no gradient for parameters.
         """
         if self.layer_norm:
-            return self.plain(x, action)
-        out: Tensor = Stack.apply(self.flat, x, action, self, tracked)  # type: ignore[no-untyped-call]
-        return out
+            out = self.plain(x, action)
+            return out[:1] if first else out
+        stack: Tensor = Stack.apply(self.flat, x, action, self, tracked, first)  # type: ignore[no-untyped-call]
+        return stack
 
     def plain(self, x: Tensor, action: Tensor | None = None) -> Tensor:
         """The same by autograd."""

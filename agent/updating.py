@@ -8,6 +8,7 @@ from regoal.agent.agents import agent_name
 from regoal.agent.anchor import Pull
 from regoal.agent.clock import Clock, timed
 from regoal.agent.imitation import imitation
+from regoal.agent.learner import Info
 from regoal.agent.modes import in_force
 from regoal.buffers.batch import Batch
 from regoal.errors import TrainingFault
@@ -30,26 +31,27 @@ def make_updates(training: "Training", poll: Callable[[], object]) -> None:
     fresh, state.steps_seen = state.env_steps - state.steps_seen, state.env_steps
     if state.env_steps > config.learning_starts:
         state.updates_owed += fresh * agent.updates_per_step
-    actor_learns = training.actor_learns
     anchor_weight = in_force(config, state.env_steps)["anchor_weight"]
     imitation_weight = training.experience.imitation_weight(state.env_steps)
 
     def pull_of(batch: Batch) -> Pull | None:
-        if actor_learns and training.anchor is not None and anchor_weight > 0:
+        if training.anchor is not None and anchor_weight > 0:
             return training.anchor.pull(batch, anchor_weight)
-        if actor_learns and imitation_weight > 0:
+        if imitation_weight > 0:
             return imitation(training.learner, batch, imitation_weight)
         return None
 
-    infos = []
+    infos: list[Info] = []
     while state.updates_owed >= 1:
         state.updates_owed -= 1
         poll()
         with timed(training.clocks, Clock.SAMPLING):
             batch = training.experience.sample(agent.batch_size, state.env_steps).to(training.device)
+        number = state.gradient_steps + len(infos)
+        actor_learns = training.actor_learns and number % config.policy_delay == 0
         with timed(training.clocks, Clock.UPDATE):
-            update = training.learner.update(batch, actor_learns=actor_learns, pull=pull_of(batch))
-            infos.append(update)
+            pull = pull_of(batch) if actor_learns else None
+            infos.append(training.learner.update(batch, actor_learns=actor_learns, pull=pull))
     for info in infos:  # read only now: to look at a loss is to wait for it
         _note(training, {name: float(value) for name, value in info.items()})
 

@@ -21,6 +21,7 @@ AT_LEAST_ONE = (
     "checkpoint_interval",
     "eval_episodes",
     "eval_interval",
+    "policy_delay",
     "threads",
 )
 # Beyond these no machine goes: a file that asks for more is refused before it is tried.

@@ -29,8 +29,9 @@ from regoal.benchmarks.cell_run import Job, is_finished
 from regoal.benchmarks.cells import Cell, cells_of
 from regoal.benchmarks.grid import Suite, placed
 from regoal.benchmarks.parallel import POLL_SECONDS, NodeLost, ProcessDied
-from regoal.benchmarks.results import write_results
+from regoal.benchmarks.results import Results, write_results
 from regoal.benchmarks.tables import read_rows
+from regoal.benchmarks.taken_over import take_over
 from regoal.envs.recipe import EnvRecipe
 from regoal.errors import EXIT_FAILED, BadInput, did_you_mean
 
@@ -94,6 +95,7 @@ def run_suite(
     retry: bool = False,
     silent_seconds: float = SILENT_SECONDS,
     only: str = "",
+    known: Results | None = None,
 ) -> int:
     """Run what is not finished of a benchmark, and write its results.
 
@@ -104,6 +106,7 @@ def run_suite(
         retry: run those again, too, that failed before.
         silent_seconds: a cell whose log does not grow for so long is ended, and begun once more.
         only: run no cells but those with this text in their names, and what they start from.
+        known: rows of the same suite from another machine, in place of the runs that they are of.
 
     Returns:
         The exit code: 0 where all cells that were to run are finished, 1 where some of them failed, 130 or
@@ -120,6 +123,10 @@ def run_suite(
         make_folder(suite, out)  # another process may have been quicker
         launcher.prepare(out)
         write_suite(suite, out)
+        if known is not None:
+            say(
+                f"{take_over(cells, known)} of {len(cells)} cells taken over as another machine finished them"
+            )
         schedule = Schedule(suite, cells, out, launcher, silent_seconds)
         schedule.run(stop, wanted, retry=retry)
         write_results(out)
@@ -192,6 +199,7 @@ class Schedule:
         write_failures(self._out, self.failures.values())
         done = self._finished | self.failures.keys()
         waiting = [cell for cell in self._cells if cell.name in wanted and cell.name not in done]
+        waiting = [cell for cell in waiting if cell.columns or self._is_needed(cell, wanted)]
         # Seed by seed: what is there when somebody stops early can be compared. Sources first, as they come.
         waiting.sort(key=lambda cell: (cell.config.seed, bool(cell.columns)))
         self._began, self._left, self._ran = time.monotonic(), len(waiting), 0
@@ -219,6 +227,11 @@ class Schedule:
         if failed:
             text += f"; {failed} failed ({self._out / FAILURES}), --retry runs them again"
         return text
+
+    def _is_needed(self, source: Cell, wanted: Collection[str]) -> bool:
+        """Whether any of the cells that start from a source is left, or it is wanted for itself."""
+        starts = [cell.name for cell in self._cells if cell.source is source and cell.name in wanted]
+        return not starts or not self._finished.issuperset(starts)
 
     def _start(self, waiting: list[Cell]) -> None:
         """Begin what has room and a source that is ready; what has lost its source fails with it."""

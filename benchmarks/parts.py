@@ -5,8 +5,9 @@
     python -m regoal.benchmarks.parts --list
 
 Each part is one or more commands that go on where they were stopped, with runs below OUT; a part that is
-finished there is not run again. What it found is copied to the folder of results, and parts.csv tells how
-long it took, over all sittings that were not killed; runs that several parts share count in the first.
+finished there is not run again. What it found is copied to the folder of results, from where another machine
+goes on with the next part of the same suite; parts.csv tells how long each took, over all sittings that were
+not killed; runs that several parts share count in the first.
 What compares with other libraries has its own commands: `make bench`.
 """
 
@@ -30,7 +31,6 @@ from regoal.benchmarks.tables import read_table, replace_rows
 from regoal.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, BadInput, did_you_mean
 
 TABLE = "parts.csv"
-SOURCES = "source-"  # what the names of sources begin with
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,12 @@ class Part:
     Attributes:
         commands: what follows `python -m`, one after the other; {out} and {results} stand for folders.
         published: files that they leave in OUT, and what they are called among the results.
+        known: a table among the results, if it is there, that the first command goes on from.
     """
 
     commands: tuple[str, ...]
     published: tuple[tuple[str, str], ...] = ()
+    known: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,16 +71,14 @@ def _module(name: str, options: str = "") -> Part:
 
 def _suite(name: str, only: str = "", figures: Iterable[str] = ("intervals",)) -> Part:
     command = f"regoal benchmark {name} --out {{out}}/{name}" + (f" --only {only}" if only else "")
-    if only == SOURCES:
-        return Part((command,))
     files = {f"{name}/results.csv": f"{name}.csv"}
     files |= {f"{name}/figures/{figure}.png": f"{name}-{figure}.png" for figure in figures}
-    return Part((command,), tuple(files.items()))
+    return Part((command,), tuple(files.items()), f"{name}.csv")
 
 
 def _transfer(suite: str, only: str = "") -> Part:
     compared = f"regoal.benchmarks.transfer {{out}}/{suite} --results {{results}}"
-    return Part((*_suite(suite, only).commands, compared))
+    return Part((*_suite(suite, only).commands, compared), known=f"{suite}.csv")
 
 
 BOTH = ("heat-map", "intervals")
@@ -103,15 +103,9 @@ PARTS = {
     "learning-pick-2": _module("learning", "--env FetchPickAndPlace-v4 --seeds 0..2"),
     "learning-maze": _module("learning", "--env PointMaze_Medium-v3"),
     "learning-hand": _module("learning", "--env HandReach-v3 --seeds 0"),
-    "push-ablation-0": _suite("push-ablation", "/seed-0"),
-    "push-ablation-1": _suite("push-ablation", "/seed-1"),
-    "push-ablation-2": _suite("push-ablation", "/seed-2"),
-    "push-sources": _suite("transfer-push", SOURCES),
-    "push-friction": _transfer("transfer-push", "friction"),
-    "push-mass": _transfer("transfer-push", "object_mass"),
-    "push-turned": _transfer("transfer-push", "action_rotation"),
-    "push-noise": _transfer("transfer-push", "observation_noise"),
-    "push-region": _transfer("transfer-push", "goal_region"),
+    **{f"push-ablation-{seed}": _suite("push-ablation", f"/seed-{seed}") for seed in range(3)},
+    # A seed each, with its source: another machine goes on with the next.
+    **{f"transfer-push-{seed}": _transfer("transfer-push", f"/seed-{seed}") for seed in range(5)},
 }
 
 
@@ -130,8 +124,10 @@ def run(name: str, out: Path, results: Path, stop: StopRequest) -> int:
     places = {"out": str(out), "results": str(results)}
     code, began = 0, time.monotonic()
     try:
-        for command in part.commands:
+        for number, command in enumerate(part.commands):
             words = [word.format(**places) for word in shlex.split(command)]
+            if number == 0 and part.known and (results / part.known).exists():
+                words += ["--known", str(results / part.known)]
             say(f"{name}: python -m {shlex.join(words)}")
             if code := _call([sys.executable, "-m", *words], stop):
                 break

@@ -71,7 +71,7 @@ def _runs(out: Path) -> dict[tuple[str, str, int], Path]:
     found = {}
     for path in sorted(out.glob(f"cells/*/*/*/{DONE}")):
         columns = json.loads(path.read_text())
-        if columns.get("arm"):
+        if columns.get("arm") and (path.parent / "config.toml").exists():  # not one that was taken over
             found[columns["task"], columns["arm"], int(columns["seed"])] = path.parent
     return found
 

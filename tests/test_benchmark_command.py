@@ -90,6 +90,22 @@ def test_what_is_finished_never_runs_again(
     assert main(["benchmark", str(whole / "suite.toml"), "--out", str(whole)]) == 0
 
 
+def test_another_machine_goes_on_from_the_table(
+    suite: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, known = tmp_path / "out", tmp_path / "known.csv"
+    command = ["benchmark", str(suite), "--out", str(out), "--known", str(known)]
+    assert main(command) == 2
+    assert "results: expected a results.csv of `regoal benchmark`" in capsys.readouterr().err
+    assert not out.exists()
+    known.write_bytes((whole / "results.csv").read_bytes())
+    assert main(command) == 0
+    assert "3 of 4 cells taken over" in capsys.readouterr().err
+    assert (out / "results.csv").read_bytes() == known.read_bytes()
+    assert not list(out.glob("cells/source-*"))
+    assert "the run folders are not here" in (out / "report.html").read_text()
+
+
 def test_killed_and_stopped_again_and_again_it_gives_the_same_table(
     suite: Path, whole: Path, tmp_path: Path
 ) -> None:

@@ -21,6 +21,7 @@ from regoal.benchmarks.parallel import NodeLost, ProcessDied, RunFailed
 from regoal.benchmarks.results import COLUMNS, Results, read_results, write_results
 from regoal.benchmarks.suite import Suite, parse_suite
 from regoal.benchmarks.tables import read_rows
+from regoal.benchmarks.taken_over import take_over
 
 TINY = """
 name = "tiny"
@@ -251,6 +252,47 @@ def test_a_finished_cell_is_known_by_its_settings(folder: Path, tmp_path: Path) 
     assert not any(is_finished(cell) for cell in other)
     log = cells[f"{TASK}/scratch/seed-0"].log.read_text()
     assert "checking regoal/PointReach-v0 with action_gain=0.5" in log
+
+
+def test_rows_of_another_machine_stand_for_runs(folder: Path, tmp_path: Path) -> None:
+    there = read_results(write_results(folder))
+    out = tmp_path / "out"
+    cells = cells_of(_suite(), out)
+    assert take_over(cells, there) == 2
+    taken = {cell.name for cell in cells if is_finished(cell)}
+    assert taken == {f"{TASK}/scratch/seed-0", f"{TASK}/zero_shot/seed-0"}
+    assert take_over(cells, there) == 0  # they are there
+    write_suite(_suite(), out)
+    assert read_results(write_results(out)) == there
+    launcher = _Launcher(1, lambda key, time: None)
+    assert not _scheduled(out, launcher, only="seed-0").failures
+    assert launcher.begun_keys == [f"{SOURCE}/seed-0", f"{TASK}/warm_start/seed-0"]
+
+
+def test_a_source_of_nothing_that_is_left_is_not_trained(folder: Path, tmp_path: Path) -> None:
+    there = read_results(write_results(folder))
+    out = tmp_path / "out"
+    cells = cells_of(_suite(), out)
+    make_folder(_suite(), out)
+    write_suite(_suite(), out)
+    (tuned,) = (cell for cell in cells if cell.name == f"{TASK}/warm_start/seed-0")
+    whole = there.rows[0] | {name: str(value) for name, value in tuned.columns.items()}
+    take_over(cells, Results((*there.rows, whole | {"config_hash": tuned.config_hash})))
+    launcher = _Launcher(1, lambda key, time: None)
+    _scheduled(out, launcher, only="seed-0")
+    assert launcher.begun_keys == []
+    _scheduled(out, launcher, only="source-")  # asked for by name
+    assert launcher.begun_keys == [f"{SOURCE}/seed-0", f"{SOURCE}/seed-1"]
+
+
+def test_rows_of_other_settings_and_runs_that_have_begun_are_left(folder: Path, tmp_path: Path) -> None:
+    there = read_results(write_results(folder))
+    assert take_over(cells_of(_suite(TINY.replace("[8]", "[9]")), tmp_path / "other"), there) == 0
+    cells = cells_of(_suite(), tmp_path / "out")
+    (begun,) = (cell for cell in cells if cell.name == f"{TASK}/scratch/seed-0")
+    begun.path.mkdir(parents=True)
+    assert take_over(cells, there) == 1
+    assert list(begun.path.iterdir()) == []
 
 
 def test_a_mixture_has_a_folder_that_is_found_again(tmp_path: Path) -> None:

@@ -71,6 +71,15 @@ def test_the_least_critic_decides() -> None:
     assert pull.rows.tolist() == [False, True]
 
 
+def test_without_a_new_goal_nothing_pulls() -> None:
+    learner = make_learner(SMALL, point_spec(), Normaliser(4, 2), 0)
+    batch = dataclasses.replace(batch_of(n=3), new_goal=torch.zeros(3, dtype=torch.bool))
+    pull = imitation(learner, batch, 1.0)
+    assert pull.rows is not None
+    assert not pull.rows.any()
+    learner.update(batch, pull=pull)
+
+
 def test_only_its_rows_count_and_all_divide() -> None:
     pull = Pull(torch.zeros(4, 2), 2.0, torch.tensor([True, False, False, True]))
     action = torch.tensor([[1.0, 0.0], [5.0, 5.0], [7.0, 7.0], [0.0, 2.0]], requires_grad=True)

@@ -13,7 +13,7 @@ import pytest
 from regoal.benchmarks import parts
 from regoal.benchmarks.benchmark import named
 from regoal.benchmarks.cells import cells_of
-from regoal.benchmarks.parts import PARTS, SOURCES, Part, main
+from regoal.benchmarks.parts import PARTS, Part, main
 from regoal.benchmarks.suite import load_suite
 from regoal.benchmarks.tables import read_rows
 
@@ -59,6 +59,20 @@ def test_a_part_goes_on_until_it_is_finished_and_then_rests(tmp_path: Path) -> N
     assert (results / "shown.csv").read_text() == "found"
     assert main(command) == main([*command, "first"]) == 0
     assert (out / "calls").read_text() == "xx"
+
+
+@pytest.mark.usefixtures("_hand_made")
+def test_a_part_goes_on_from_the_table_among_the_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(parts, "_call", lambda command, stop: calls.append(" ".join(command[2:])) or 1)
+    monkeypatch.setattr(parts, "PARTS", {"first": Part(("hand_made_part",), known="table.csv")})
+    command = ["--out", str(tmp_path / "out"), "--results", str(tmp_path)]
+    assert main(command) == 1
+    (tmp_path / "table.csv").write_text("")
+    assert main(command) == 1
+    assert calls == ["hand_made_part", f"hand_made_part --known {tmp_path / 'table.csv'}"]
 
 
 WAITING = """
@@ -121,8 +135,6 @@ def test_parts_of_a_suite_are_all_of_it(suite: str, tmp_path: Path) -> None:
     commands = [command.split() for command in COMMANDS if f"benchmark {suite} " in command]
     texts = [words[words.index("--only") + 1] if "--only" in words else "" for words in commands]
     assert set().union(*(named(cells, text) for text in texts)) == {cell.name for cell in cells}
-    if SOURCES in texts:
-        assert all(not cell.columns for cell in cells if cell.name in named(cells, SOURCES))
 
 
 def test_the_guide_shows_how_long_parts_took() -> None:

@@ -147,6 +147,17 @@ def test_a_run_goes_on_to_the_same_bits_wherever_it_was_cut(
     assert_same(run, whole(agent=agent))
 
 
+def test_the_actor_learns_in_every_third_update_wherever_the_run_was_cut(
+    tmp_path: Path, whole: Callable[..., Path]
+) -> None:
+    run = tmp_path / "run"
+    _cut(lambda: train(config(run, policy_delay=3)), "_update", 5, Killed)
+    resume(run)
+    assert_same(run, whole(policy_delay=3))
+    arrays = newest_checkpoint(run).learner_arrays()
+    assert (arrays["critic_optimiser.0.step"], arrays["actor_optimiser.0.step"]) == (150, 50)
+
+
 def test_a_chain_of_kills_with_changing_workers_gives_the_same_bits(
     tmp_path: Path, whole: Callable[..., Path]
 ) -> None:

@@ -29,6 +29,7 @@ def benchmark(
     dry_run: bool = False,
     silent_seconds: float = 600.0,
     only: str = "",
+    known: Path | None = None,
     trust: TrustOptions = Trust(),  # noqa: B008  (frozen)
 ) -> int:
     """Run all that a suite compares, and write DIR/results.csv and a report; the same command goes on.
@@ -45,12 +46,14 @@ def benchmark(
         silent_seconds: A cell that prints nothing for so long is ended, and begun once more; cells that go
             well print a line every 15 s.
         only: Run no cells but those with this text in their names, TASK/ARM/seed-K, and what they start from.
+        known: A results.csv of the suite from another machine: what it has with the same settings is not run.
         trust: What the suite may import and give to its envs.
     """
     from regoal.benchmarks.benchmark import named, require_buildable, run_suite
     from regoal.benchmarks.cells import cells_of
     from regoal.benchmarks.estimate import describe
     from regoal.benchmarks.report import write_report
+    from regoal.benchmarks.results import read_results
     from regoal.benchmarks.suite import load_suite
 
     if jobs is not None and jobs < 1:
@@ -58,7 +61,7 @@ def benchmark(
     if not silent_seconds > 0:
         raise BadInput("silent_seconds", "more than 0", f"{silent_seconds:g}")
     trust.grant()
-    loaded = load_suite(suite)
+    loaded, table = load_suite(suite), None if known is None else read_results(known)
     folder, place = out or Path("runs") / loaded.name, _launcher(launcher, address, jobs)
     if launcher != "local":
         folder = folder.absolute()  # other machines stand elsewhere
@@ -71,7 +74,9 @@ def benchmark(
         return 0
     try:
         with place:
-            code = run_suite(loaded, folder, place, retry=retry, silent_seconds=silent_seconds, only=only)
+            code = run_suite(
+                loaded, folder, place, retry=retry, silent_seconds=silent_seconds, only=only, known=table
+            )
     except KeyboardInterrupt:
         print("\nstopped at once; the same command goes on", file=sys.stderr)
         return EXIT_INTERRUPTED

@@ -101,15 +101,24 @@ def command_of(suite: Suite) -> str:
 
 
 def commit() -> str:
-    """The commit of this package, with -dirty where files differ from it; its version where there is none."""
+    """The commit of this package, with -dirty where files differ from it; its version where there is none.
+
+    Results that were written since are no difference: they are what it made.
+    """
     root = Path(__file__).resolve().parents[1]  # of the repository, where this is one
     if (root / ".git").exists():
-        command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
         try:
-            return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+            name = _git(root, "rev-parse", "--short=12", "HEAD")
+            changed = _git(root, "status", "--porcelain", "-uno", "--", ".", ":!benchmarks/results")
+            return f"{name}-dirty" if changed else name
         except (OSError, subprocess.CalledProcessError):
             pass
     return f"regoal-{version('regoal')}"
+
+
+def _git(root: Path, *words: str) -> str:
+    done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 def _replace(path: Path, text: str) -> None:

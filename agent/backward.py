@@ -53,7 +53,7 @@ class _Hold:
 
 
 class Stack(torch.autograd.Function):
-    """Forward and backward pass of an ensemble without LayerNorm."""
+    """Forward and backward pass of an ensemble without LayerNorm, or of its first network alone."""
 
     @staticmethod
     def forward(

@@ -76,11 +76,8 @@ class DDPG:
     def update_actor(self, x: Tensor, pull: Pull | None = None) -> Info:
         """Ascend the first critic's value, with an L2 price on actions (Andrychowicz 2017, appendix A)."""
         action = self.actor(x)[0].tanh()
-        self.critic.requires_grad_(False)  # its gradients are not wanted here
-        q = self.critic(x, action, first=True)
-        self.critic.requires_grad_(True)
         square = action.square().mean()
-        loss = self.config.action_l2 * square - q.mean()
+        loss = self.config.action_l2 * square - self.critic.first(x, action).mean()
         if pull is not None:
             loss = loss + pull.loss(action)
         descend(self.actor_optimiser, loss, self.actor)

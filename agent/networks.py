@@ -64,27 +64,32 @@ class Ensemble(nn.Module):
         parts = self._parts(self.flat.detach() if flat is None else flat)
         return [(parts[i], parts[i + 1]) for i in range(2 * (len(self.sizes) - 1), len(parts), 2)]
 
-    def forward(
-        self, x: Tensor, action: Tensor | None = None, tracked: int | None = None, first: bool = False
-    ) -> Tensor:
+    def forward(self, x: Tensor, action: Tensor | None = None, tracked: int | None = None) -> Tensor:
         """(b, inputs), for critics with (b, action_size) beside it, to (networks, b, outputs).
 
         Args:
             x: inputs.
             action: further inputs.
             tracked: rows, from the first, that a gradient is wanted for; all if not given.
-            first: the first network alone, (1, b, outputs), with no gradient for parameters.
         """
         if self.layer_norm:
-            out = self.plain(x, action)
-            return out[:1] if first else out
-        stack: Tensor = Stack.apply(self.flat, x, action, self, tracked, first)  # type: ignore[no-untyped-call]
-        return stack
+            return self.plain(x, action)
+        out: Tensor = Stack.apply(self.flat, x, action, self, tracked, False)  # type: ignore[no-untyped-call]
+        return out
 
-    def plain(self, x: Tensor, action: Tensor | None = None) -> Tensor:
-        """The same by autograd."""
-        *hidden, (weight, bias) = self.layers(self.flat)
-        norms = self.norms(self.flat)
+    def first(self, x: Tensor, action: Tensor) -> Tensor:
+        """The outputs (b, outputs) of the first network alone; a gradient reaches the action and no more."""
+        flat, x = self.flat.detach(), x.detach()
+        if self.layer_norm:
+            return self.plain(x, action, flat)[0]
+        out: Tensor = Stack.apply(flat, x, action, self, None, True)  # type: ignore[no-untyped-call]
+        return out[0]
+
+    def plain(self, x: Tensor, action: Tensor | None = None, flat: Tensor | None = None) -> Tensor:
+        """The same as `forward` by autograd, with other parameters if they are given."""
+        flat = self.flat if flat is None else flat
+        *hidden, (weight, bias) = self.layers(flat)
+        norms = self.norms(flat)
         h = joined(x, action).expand(self.n_networks, -1, -1)
         for i, (w, b) in enumerate(hidden):
             h = torch.baddbmm(b, h, w)

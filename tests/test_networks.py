@@ -61,12 +61,14 @@ def test_the_first_network_alone_is_that_of_all(
     n: int, hidden: list[int], rows: int, layer_norm: bool, seed: int
 ) -> None:
     generator = torch.Generator().manual_seed(seed)
-    net = Ensemble(n, [X_SIZE + 2, *hidden, 1], generator, layer_norm).requires_grad_(False)
-    x, action = normal(seed, rows, X_SIZE), normal(seed + 1, rows, 2).requires_grad_()
-    first, among_all = net(x, action, first=True), net.plain(x, action)[:1]
+    net = Ensemble(n, [X_SIZE + 2, *hidden, 1], generator, layer_norm)
+    x, action = normal(seed, rows, X_SIZE).requires_grad_(), normal(seed + 1, rows, 2).requires_grad_()
+    first, among_all = net.first(x, action), net.plain(x, action)[0]
     torch.testing.assert_close(first, among_all)
     found, expected = (gradients(values.sum(), action)[0] for values in (first, among_all))
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+    with pytest.raises(RuntimeError, match="not have been used in the graph"):
+        gradients(net.first(x, action).sum(), net.flat)
 
 
 def test_rows_that_are_not_tracked_have_no_say_in_the_gradient() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from regoal.benchmarks import parts
+from regoal.benchmarks import benchmark_folder, parts
 from regoal.benchmarks.benchmark import named
 from regoal.benchmarks.cells import cells_of
 from regoal.benchmarks.parts import PARTS, Part, main
@@ -87,7 +87,7 @@ time.sleep(60)
 """
 RUN = """
 import sys
-from regoal.benchmarks import parts
+from regoal.benchmarks import benchmark_folder, parts
 parts.PARTS = {name: parts.Part(("waiting_part {out}",)) for name in ("first", "second")}
 sys.exit(parts.main(["--out", sys.argv[1], "--results", sys.argv[1]]))
 """
@@ -108,6 +108,25 @@ def test_a_stop_is_passed_on_and_no_other_part_begins(tmp_path: Path) -> None:
     assert (tmp_path / "told").read_text() == str(int(signal.SIGTERM))
     assert "first: ended with exit code 143; the same command goes on" in told
     assert "second" not in told
+
+
+def test_results_that_were_written_do_not_make_a_commit_dirty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, code = tmp_path / "benchmarks" / "results" / "a.csv", tmp_path / "benchmarks" / "a.py"
+    table.parent.mkdir(parents=True)
+    table.write_text("1")
+    code.write_text("1")
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@a"]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
+        subprocess.run([*git, *words], check=True)
+    monkeypatch.setattr(benchmark_folder, "__file__", str(code))
+    clean = benchmark_folder.commit()
+    table.write_text("2")
+    assert len(clean) == 12
+    assert benchmark_folder.commit() == clean
+    code.write_text("2")
+    assert benchmark_folder.commit() == f"{clean}-dirty"
 
 
 def test_what_there_is_is_listed_and_others_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

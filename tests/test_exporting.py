@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import json
 import re
+import shlex
 import shutil
 import tomllib
 from pathlib import Path
@@ -13,7 +14,17 @@ import numpy as np
 import pytest
 from test_docs import ROOT, run_page, success
 
-from regoal import BadInput, DDPGConfig, FinetuneConfig, Policy, SACConfig, TrainConfig, finetune, train
+from regoal import (
+    BadInput,
+    DDPGConfig,
+    FinetuneConfig,
+    Policy,
+    SACConfig,
+    TrainConfig,
+    finetune,
+    learning_commands,
+    train,
+)
 from regoal.agent import evaluation, exporting, shipped, training
 from regoal.agent.checkpoints import newest_checkpoint, save_checkpoint
 from regoal.agent.evaluation import evaluate
@@ -21,7 +32,9 @@ from regoal.agent.exporting import portable, portable_command
 from regoal.agent.finetuning import resolve
 from regoal.agent.learner import state_of
 from regoal.agent.run_folder import read_config
+from regoal.agent.settings import to_toml
 from regoal.agent.shipped import SHIPPED, agents, located, names, table
+from regoal.agent.validation import validated
 from regoal.benchmarks.statistics import wilson_interval
 from regoal.cli import main
 from regoal.envs.goal_spec import GoalSpec
@@ -372,6 +385,21 @@ def test_a_shipped_agent_does_what_it_says(name: str) -> None:
     low, high = wilson_interval(round(20 * found.success), 20)
     assert low <= told["success_interval"][1]
     assert high >= told["success_interval"][0]
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_command_of_a_shipped_agent_still_asks_for_its_settings(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = tomllib.loads((SHIPPED / name / "run.toml").read_text())
+    asked: list[tuple[TrainConfig, Any]] = []
+    monkeypatch.setattr(
+        learning_commands, "train_all", lambda configs, jobs, notes=None: asked.append((configs[0], notes))
+    )
+    main(shlex.split(told["command"])[1:])
+    ((config, notes),) = asked
+    assert to_toml(validated(config)) == to_toml(read_config(SHIPPED / name))
+    assert (notes or {}) == told.get("notes", {})
 
 
 @pytest.mark.parametrize("name", names())

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from regoal.agent import progress
+from regoal.agent import progress, training
 from regoal.cli import main
 
 POINT = "regoal/PointReach-v0"
@@ -28,6 +28,18 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("cli") / "run"
     assert main(["train", POINT, "--out", str(path), *QUICK]) == 0
     return path
+
+
+def test_a_second_signal_does_not_say_that_nothing_was_saved(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ends_at_once(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "resume", ends_at_once)
+    assert main(["resume", str(run)]) == 130
+    told = capsys.readouterr().err
+    assert "stopped at once; a run that has a checkpoint goes on with `regoal resume RUN`" in told
 
 
 @pytest.mark.parametrize("workers", ["0", "1"])

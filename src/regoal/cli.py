@@ -71,7 +71,9 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
     except KeyboardInterrupt:
-        print("\nstopped before anything was saved", file=sys.stderr)
+        print(
+            "\nstopped at once; a run that has a checkpoint goes on with `regoal resume RUN`", file=sys.stderr
+        )
         return EXIT_INTERRUPTED
 
 

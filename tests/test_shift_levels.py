@@ -152,7 +152,7 @@ def test_the_listing_tells_all_of_all_families() -> None:
     text = listing()
     assert "reward_threshold  [> 0 and <= 10 (factor); 1 changes nothing]" in text
     assert "applies to: Fetch, HandReach, PointReach" in text
-    assert "no effect, only exact figures: FetchReach, PointMaze" in text
+    assert "no effect, only exact figures: FetchReach, FetchPickAndPlace, PointMaze" in text
     assert "mild 15, medium 45, hard 90: " in text
     assert "combined  [mild / medium / hard]" in text
     assert "any other env: observation_noise 0.005 / 0.01 / 0.02" in text

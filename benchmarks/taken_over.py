@@ -3,11 +3,31 @@
 import csv
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 from regoal.benchmarks.cells import Cell
-from regoal.benchmarks.results import DONE, OF_EVALUATION, ORIGIN, Results
+from regoal.benchmarks.results import DONE, OF_EVALUATION, ORIGIN, Results, read_results
+from regoal.errors import BadInput
 
 METRICS = (*OF_EVALUATION, "wall_seconds")
+
+
+def read_known(path: Path) -> Results:
+    """Read a table to take cells over from.
+
+    Raises:
+        BadInput: it is none, or has no rows.
+    """
+    fix = "Leave it out to run all cells."
+    try:
+        known = read_results(path)
+    except BadInput as error:
+        raise BadInput("known", error.expected, error.got, fix) from error
+    if not known.rows:
+        raise BadInput(
+            "known", "a results.csv of `regoal benchmark` with rows", f"{path}, which has none", fix
+        )
+    return known
 
 
 def take_over(cells: Sequence[Cell], known: Results) -> int:
@@ -19,7 +39,7 @@ def take_over(cells: Sequence[Cell], known: Results) -> int:
     Args:
         cells: of a suite, sources included.
         known: results of the same suite. Rows of cells that are not in it, or had other settings, are passed
-            over: their config_hash tells.
+            over: their config_hash tells. So are those of a cell whose last rows are missing.
 
     Returns:
         How many were made so.
@@ -32,10 +52,16 @@ def take_over(cells: Sequence[Cell], known: Results) -> int:
         if not cell.columns or cell.path.exists():
             continue
         found = rows.get((cell.columns["task"], cell.columns["arm"], str(cell.columns["seed"])), [])
-        if found and all(row["config_hash"] == cell.config_hash for row in found):
+        if found and _is_whole(cell, found):
             _write(cell, place, found)
             taken += 1
     return taken
+
+
+def _is_whole(cell: Cell, rows: Sequence[dict[str, str]]) -> bool:
+    """Whether rows are of a cell's settings, to its end."""
+    same = all(row["config_hash"] == cell.config_hash for row in rows)
+    return same and int(rows[-1]["env_steps"]) >= cell.config.steps
 
 
 def _write(cell: Cell, place: int, rows: Sequence[dict[str, str]]) -> None:

@@ -42,7 +42,7 @@ LEVELS: dict[str, dict[str, Levels | None]] = {
     },
     "FetchPush": {
         "friction": (0.55, 0.4, 0.28),
-        "object_mass": (15, 40, 100),
+        "object_mass": None,
         "gravity": (0.6, 0.43, 0.26),
         "joint_damping": None,
         "start_region": None,

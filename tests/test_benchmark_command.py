@@ -96,7 +96,11 @@ def test_another_machine_goes_on_from_the_table(
     out, known = tmp_path / "out", tmp_path / "known.csv"
     command = ["benchmark", str(suite), "--out", str(out), "--known", str(known)]
     assert main(command) == 2
-    assert "results: expected a results.csv of `regoal benchmark`" in capsys.readouterr().err
+    assert "known: expected a results.csv of `regoal benchmark`" in capsys.readouterr().err
+    for empty in (whole / "failures.csv", tmp_path / "empty.csv"):
+        known.write_text(empty.read_text() if empty.exists() else "")
+        assert main(command) == 2
+        assert "with rows, got" in capsys.readouterr().err
     assert not out.exists()
     known.write_bytes((whole / "results.csv").read_bytes())
     assert main(command) == 0

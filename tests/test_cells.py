@@ -276,8 +276,10 @@ def test_a_source_of_nothing_that_is_left_is_not_trained(folder: Path, tmp_path:
     make_folder(_suite(), out)
     write_suite(_suite(), out)
     (tuned,) = (cell for cell in cells if cell.name == f"{TASK}/warm_start/seed-0")
-    whole = there.rows[0] | {name: str(value) for name, value in tuned.columns.items()}
-    take_over(cells, Results((*there.rows, whole | {"config_hash": tuned.config_hash})))
+    own = {name: str(value) for name, value in tuned.columns.items()} | {"config_hash": tuned.config_hash}
+    scratch = [row | own for row in there.rows if row["arm"] == "scratch"]
+    assert take_over(cells, Results(tuple(scratch[:-1]))) == 0  # its end is missing
+    assert take_over(cells, Results((*there.rows, *scratch))) == 3
     launcher = _Launcher(1, lambda key, time: None)
     _scheduled(out, launcher, only="seed-0")
     assert launcher.begun_keys == []

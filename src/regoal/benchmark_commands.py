@@ -53,15 +53,15 @@ def benchmark(
     from regoal.benchmarks.cells import cells_of
     from regoal.benchmarks.estimate import describe
     from regoal.benchmarks.report import write_report
-    from regoal.benchmarks.results import read_results
     from regoal.benchmarks.suite import load_suite
+    from regoal.benchmarks.taken_over import read_known
 
     if jobs is not None and jobs < 1:
         raise BadInput("jobs", "1 or more", str(jobs))
     if not silent_seconds > 0:
         raise BadInput("silent_seconds", "more than 0", f"{silent_seconds:g}")
     trust.grant()
-    loaded, table = load_suite(suite), None if known is None else read_results(known)
+    loaded, table = load_suite(suite), None if known is None else read_known(known)
     folder, place = out or Path("runs") / loaded.name, _launcher(launcher, address, jobs)
     if launcher != "local":
         folder = folder.absolute()  # other machines stand elsewhere

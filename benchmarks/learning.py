@@ -4,8 +4,9 @@
     python -m regoal.benchmarks.learning --env FetchPush-v4 --seeds 0..4 --jobs 2
 
 Runs are ordinary run folders, OUT/PRESET/ENV/seed-K. The same command goes on with those that are not
-finished and does not run the others again; `learning.csv` keeps its rows of envs and presets that are not
-run this time.
+finished and does not run the others again. `learning.csv` keeps its rows of envs and presets that are not
+run this time, and of other seeds where the preset still has the settings that they were run with
+(`config_hash`): seeds can be run one by one, on several machines.
 
 `wall_seconds` is that of metrics.csv: what the run had taken, over all its sittings, when the result of the
 evaluation was there. Evaluations and checkpoints are in it, so it is never less than the training took; what
@@ -18,7 +19,7 @@ ended with; it stands in its last row.
 import argparse
 import dataclasses
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from statistics import median
@@ -44,6 +45,7 @@ from regoal.errors import EXIT_BAD_INPUT, EXIT_FAILED, EXIT_INTERRUPTED, BadInpu
 TEST_EPISODES = 100
 TABLE = "learning.csv"
 Rows = list[dict[str, str]]
+Run = tuple[str, str, str]  # env, preset, seed
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class Row:
     wall_seconds: float  # of the run up to this result, evaluations and checkpoints included
     success: float  # share of its evaluation episodes
     test_success: float | None  # share of other episodes, in the last row of a run
+    config_hash: str  # of the settings of the run
 
 
 COLUMNS = tuple(field.name for field in fields(Row))
@@ -127,6 +130,7 @@ def learn(cell: Cell) -> Rows:
             "wall_seconds": f"{float(row['wall_seconds']):.1f}",
             "success": row["success"],
             "test_success": "",
+            "config_hash": cell.config_hash,
         }
         for row in read_rows(cell.path / "metrics.csv")
     ]
@@ -134,21 +138,28 @@ def learn(cell: Cell) -> Rows:
     return rows
 
 
-def merged(before: Rows, now: Rows, whole: Collection[tuple[str, str]]) -> Rows:
+def outdated(rows: Rows, pairs: Iterable[tuple[Preset, str]]) -> set[Run]:
+    """Those runs of the presets in these envs that had other settings than the presets have now."""
+    told = {_run(row): row["config_hash"] for row in rows}
+    return {
+        (env, preset.name, seed)
+        for preset, env in pairs
+        for (of_env, name, seed), config_hash in told.items()
+        if (of_env, name) == (env, preset.name)
+        and config_hash != cells_of([(preset, env)], [int(seed)], Path("runs"))[0].config_hash
+    }
+
+
+def merged(before: Rows, now: Rows, gone: Collection[Run]) -> Rows:
     """The rows of now, and those of before that they do not replace, in the order of the columns.
 
     Args:
         before: rows that there were.
         now: rows of the runs that have ended well.
-        whole: envs and presets none of whose runs have failed: all rows of before go, those of seeds that
-            were not asked for included. Of others the rows of the same seeds go.
+        gone: runs whose rows of before go in any case.
     """
-    anew = {(row["env"], row["preset"], row["seed"]) for row in now}
-    kept = [
-        row
-        for row in before
-        if (row["env"], row["preset"]) not in whole and (row["env"], row["preset"], row["seed"]) not in anew
-    ]
+    replaced = {_run(row) for row in now} | set(gone)
+    kept = [row for row in before if _run(row) not in replaced]
     return sorted(
         kept + now, key=lambda row: (row["env"], row["preset"], int(row["seed"]), int(row["env_steps"]))
     )
@@ -190,8 +201,11 @@ def _shown(row: dict[str, str]) -> str:
     return f"{float(row['test_success']):.2f}"
 
 
-def measure(cells: Sequence[Cell], results: Path, jobs: int) -> int:
-    """Run what is missing, and write table and picture; returns the exit code."""
+def measure(pairs: Sequence[tuple[Preset, str]], cells: Sequence[Cell], results: Path, jobs: int) -> int:
+    """Run what is missing of the cells, and write table and picture; returns the exit code.
+
+    A run that fails takes no rows of its env and preset away.
+    """
     table = results / TABLE
     before = read_table(table, COLUMNS)
     say(f"{len(cells)} runs, {jobs} at a time; each prints into the .log beside its folder")
@@ -200,7 +214,7 @@ def measure(cells: Sequence[Cell], results: Path, jobs: int) -> int:
     failed = {
         _pair(cell) for cell, one in zip(cells, outcomes, strict=True) if isinstance(one, BaseException)
     }
-    whole = {_pair(cell) for cell in cells} - failed
+    well = [(preset, env) for preset, env in pairs if (env, preset.name) not in failed]
     for cell, outcome in zip(cells, outcomes, strict=True):
         if isinstance(outcome, BaseException):
             continue
@@ -211,7 +225,7 @@ def measure(cells: Sequence[Cell], results: Path, jobs: int) -> int:
             f"after {int(last['env_steps']):,} env steps, {last['wall_seconds']} s"
         )
     if now:
-        replace_rows(table, Row, merged(before, now, whole))
+        replace_rows(table, Row, merged(before, now, outdated(before, well)))
         curves = curves_of(read_table(table, COLUMNS))
         draw_medians(table.with_suffix(".png"), curves, "Learning with presets")
         print(table)
@@ -220,6 +234,10 @@ def measure(cells: Sequence[Cell], results: Path, jobs: int) -> int:
 
 def _pair(cell: Cell) -> tuple[str, str]:
     return str(cell.columns["env"]), str(cell.columns["preset"])
+
+
+def _run(row: dict[str, str]) -> Run:
+    return row["env"], row["preset"], row["seed"]
 
 
 def _exit_code(errors: Sequence[BaseException]) -> int:
@@ -247,7 +265,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         pairs = asked_for(options.env, options.preset)
         workers = AUTO if options.jobs == 1 else 0
         cells = cells_of(pairs, parse_seeds(options.seeds), options.out, workers)
-        return measure(cells, options.results or options.out, options.jobs)
+        return measure(pairs, cells, options.results or options.out, options.jobs)
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT

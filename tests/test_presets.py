@@ -239,10 +239,11 @@ def test_learning_keeps_what_is_finished_and_goes_on_with_the_rest(
     # Nothing is left to do, and other envs stay.
     monkeypatch.setattr(rollouts.Rollouts, "collect", lambda *arguments: pytest.fail("played"))
     before = table.read_text()
-    table.write_text(f"{before}{POINT},tiny,7,0,1.0,0.5,0.5\nOther-v0,tiny,0,0,1.0,0.5,0.5\n")
-    assert _learning(tmp_path, "--env", POINT, "--seeds", "0..1") == 0
+    table.write_text(f"{before}{POINT},tiny,7,0,1.0,0.5,0.5,0\nOther-v0,tiny,0,0,1.0,0.5,0.5,0\n")
+    assert _learning(tmp_path, "--env", POINT, "--seeds", "1") == 0
     head, *lines = before.splitlines()
-    assert table.read_text().splitlines() == [head, "Other-v0,tiny,0,0,1.0,0.5,0.5", *lines]
+    # The seed that had other settings has gone, the one that has those of the preset stays.
+    assert table.read_text().splitlines() == [head, "Other-v0,tiny,0,0,1.0,0.5,0.5,0", *lines]
 
 
 @pytest.mark.usefixtures("tiny")
@@ -266,13 +267,13 @@ def test_learning_says_what_it_cannot_do(
         configured(preset_named(name), MAZE, "out").agent for name in ("tiny", "other")
     ]
     # A run that fails takes no rows away.
-    row = dict(zip(learning.COLUMNS, (POINT, "tiny", "0", "200", "1.0", "0.5", "0.25"), strict=True))
+    row = dict(zip(learning.COLUMNS, (POINT, "tiny", "0", "200", "1.0", "0.5", "0.25", "0"), strict=True))
     old = [row | {"seed": seed, "success": "0.1"} for seed in "0125"]
     write_rows(tmp_path / "results" / "learning.csv", learning.Row, old)
     monkeypatch.setattr(learning, "run_all", lambda function, cells, jobs, label: [[row], RunFailed("broke")])
     assert _learning(tmp_path, "--seeds", "0..1") == 1
     assert read_rows(tmp_path / "results" / "learning.csv") == [row, *old[1:]]
-    # Where all are well, those of other seeds go with the rest.
+    # Where all are well, those of other settings go.
     monkeypatch.setattr(learning, "run_all", lambda function, cells, jobs, label: [[row]])
     assert _learning(tmp_path, "--seeds", "0") == 0
     monkeypatch.setattr(learning, "run_all", lambda function, cells, jobs, label: [RunFailed("broke")])

@@ -15,6 +15,7 @@ from regoal.errors import BadInput
 
 Panel = TypeVar("Panel")  # what is drawn into one
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")  # Okabe and Ito 2008
+MOST_COLUMNS = 3  # of panels side by side: more are too small to read where the picture is shown
 
 
 @dataclass(frozen=True)
@@ -155,16 +156,21 @@ def _draw_side_by_side(
 ) -> None:
     """Write a picture of success over something, a panel each, that `draw` draws into axes."""
     plt = _pyplot()
+    columns = min(len(panels), MOST_COLUMNS)
+    rows = -(-len(panels) // columns)
     figure, grid = plt.subplots(
-        1, len(panels), figsize=(5 * len(panels), 3.5), sharey=True, squeeze=False, layout="constrained"
+        rows, columns, figsize=(5 * columns, 3.5 * rows), sharey=True, squeeze=False, layout="constrained"
     )
-    for axes, (label, panel) in zip(grid.flat, panels.items(), strict=True):
+    for axes in grid.flat[len(panels) :]:
+        axes.set_axis_off()
+    for axes, (label, panel) in zip(grid.flat, panels.items(), strict=False):
         draw(axes, panel)
         axes.set(title=label, xlabel=over, ylim=(-0.03, 1.03))
         axes.locator_params(axis="x", nbins=6)
         axes.grid(alpha=0.25)
         axes.legend(frameon=False, fontsize=8, loc="lower right")
-    grid[0, 0].set_ylabel("success rate")
+    for axes in grid[:, 0]:
+        axes.set_ylabel("success rate")
     figure.suptitle(title)
     _save(figure, path)
 

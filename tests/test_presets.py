@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hand_made_runs import one_by_one
 
@@ -18,6 +19,7 @@ from regoal.agent.machine import cores
 from regoal.agent.run_folder import RunLog, read_config
 from regoal.agent.validation import validated
 from regoal.benchmarks import learning, presets
+from regoal.benchmarks.curves import Curve, draw_medians
 from regoal.benchmarks.parallel import RunFailed
 from regoal.benchmarks.presets import chosen, configured, preset_for, preset_named
 from regoal.benchmarks.tables import read_rows, write_rows
@@ -279,6 +281,19 @@ def test_learning_says_what_it_cannot_do(
     monkeypatch.setattr(learning, "run_all", lambda function, cells, jobs, label: [RunFailed("broke")])
     assert _learning(tmp_path, "--seeds", "0") == 1
     assert read_rows(tmp_path / "results" / "learning.csv") == [row]
+
+
+def test_more_than_three_envs_are_drawn_in_rows(tmp_path: Path) -> None:
+    curve = Curve(np.array([0, 100]), np.array([[0.0, 0.5], [0.1, 1.0]]))
+
+    def size(envs: int) -> tuple[int, int]:
+        draw_medians(tmp_path / "a.png", {f"Env-{i}": {"tiny": curve} for i in range(envs)}, "title")
+        header = (tmp_path / "a.png").read_bytes()[16:24]  # of a PNG: width and height, four bytes each
+        return int.from_bytes(header[4:]), int.from_bytes(header[:4])
+
+    (height, width), one, four = size(3), size(1), size(4)
+    assert one == (height, width // 3)
+    assert four == (2 * height, width)
 
 
 def test_notes_that_are_no_texts_are_refused_before_anything_is_written(tmp_path: Path) -> None:

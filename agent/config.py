@@ -5,7 +5,7 @@ from dataclasses import Field, dataclass, field
 from typing import Any, ClassVar, Protocol
 
 AUTO = -1  # workers: chosen by the cores of the machine
-NORMALISER_MODES = ("freeze", "continue", "refit")
+NORMALISER_MODES = ("freeze", "continue", "refit", "damp")
 MOST_HOLD = 1_000_000  # steps for which a random action is held: no episode is as long
 
 
@@ -127,7 +127,7 @@ class TrainConfig:
     keep_replay: bool = False  # keep the episodes with the checkpoints, to fine-tune from them
     source: str = ""  # run folder that is started from
     mode: str = "scratch"  # what the settings below add up to; see modes.py
-    normaliser: str = "continue"  # input statistics of the source: freeze, continue, refit
+    normaliser: str = "continue"  # input statistics of the source: freeze, continue, refit, damp
     fresh_networks: bool = False  # leave the source's weights and take its replay and statistics alone
     critic_reset: bool = False  # take the source's actor, and fresh critics
     critic_warmup_steps: int = 0  # env steps after learning_starts in which the critics alone learn
@@ -151,7 +151,7 @@ class FinetuneConfig:
     warmup_steps: int | None = None  # env steps before the first update (warm_start; 100 if not given)
     critic_warmup_steps: int | None = None  # after that the critics alone learn (warm_start: 100; else 0)
     critic_reset: bool = False  # start with fresh critics
-    normaliser: str = "continue"  # freeze, continue, refit
+    normaliser: str | None = None  # freeze, continue, refit, damp (warm_start: damp; else continue)
     keep_replay: bool = False  # keep the episodes with the checkpoints
     eval_interval: int = 500
     eval_episodes: int = 20

@@ -40,6 +40,8 @@ def resolve(run: str | os.PathLike[str], config: FinetuneConfig) -> TrainConfig:
         starts["learning_starts"] = config.warmup_steps
     if config.critic_warmup_steps is not None:
         starts["critic_warmup_steps"] = config.critic_warmup_steps
+    if config.normaliser is not None:
+        starts["normaliser"] = config.normaliser
     starts["critic_reset"] = config.critic_reset
     resolved = dataclasses.replace(
         source,
@@ -58,7 +60,6 @@ def resolve(run: str | os.PathLike[str], config: FinetuneConfig) -> TrainConfig:
         keep_replay=config.keep_replay,
         source="" if mode == "scratch" else os.fspath(run),
         mode=mode,
-        normaliser=config.normaliser,
         **starts,
     )
     # Twice: what they leave idle is 0, and what they ask for themselves is refused where it is idle.
@@ -73,7 +74,7 @@ def _check(config: FinetuneConfig, mode: str) -> None:
         raise BadInput("warmup_steps", "mode 'warm_start', which fills the buffer first", f"mode {mode!r}")
     if config.warmup_steps is not None and config.warmup_steps < 0:
         raise BadInput("warmup_steps", "0 or more", str(config.warmup_steps))
-    if mode == "scratch" and config.normaliser != "continue":
+    if mode == "scratch" and config.normaliser not in (None, "continue"):
         raise BadInput(
             "normaliser", "statistics of a source", "mode 'scratch', which takes none", "Leave it out."
         )

@@ -20,6 +20,7 @@ START: dict[str, Any] = {
     "fresh_networks": False,
     "critic_reset": False,
     "critic_warmup_steps": 0,
+    "normaliser": "continue",
     "source_share": 0.0,
     "source_share_steps": 0,
     "anchor": 0.0,
@@ -42,6 +43,7 @@ class Mode:
         fades_over: share of the run's steps over which that figure falls linearly to nothing; it stays
             where this is 0.
         eases_in: whether the critics may warm up alone or start afresh.
+        has_source: whether there is anything to start from.
     """
 
     does: str
@@ -50,11 +52,13 @@ class Mode:
     figure: str = ""
     fades_over: float = 0.0
     eases_in: bool = False
+    has_source: bool = True
 
     @property
     def takes(self) -> set[str]:
         """Settings of `START` that are for the user to choose."""
         chosen = {self.figure, f"{self.figure}_steps"} if self.figure else set()
+        chosen |= {"normaliser"} if self.has_source else set()
         return chosen | ({"critic_reset", "critic_warmup_steps"} if self.eases_in else set())
 
 
@@ -64,16 +68,19 @@ MODES: dict[str, Mode] = {
         "Taylor & Stone 2009",
         AT_ONCE,
     ),
-    "scratch": Mode("fresh networks, nothing of the source but its settings", "the baseline"),
+    "scratch": Mode(
+        "fresh networks, nothing of the source but its settings", "the baseline", has_source=False
+    ),
     "naive": Mode(
         "keep weights, optimisers and input statistics, start with an empty buffer, learn at once",
         "the usual practice",
         AT_ONCE,
     ),
     "warm_start": Mode(
-        "as naive, but the source policy first fills the buffer, then the critics learn alone for a while",
+        "as naive, but the source policy first fills the buffer, noise of the sensors is damped, then the "
+        "critics learn alone for a while",
         "after WSRL, Zhou 2024, arXiv 2412.07762",
-        {"learning_starts": WARMUP_STEPS, "critic_warmup_steps": CRITIC_WARMUP_STEPS},
+        {"learning_starts": WARMUP_STEPS, "critic_warmup_steps": CRITIC_WARMUP_STEPS, "normaliser": "damp"},
         eases_in=True,
     ),
     "replay_mix": Mode(

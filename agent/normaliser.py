@@ -1,75 +1,22 @@
-"""Running mean and standard deviation of what a network is fed."""
+"""What the inputs of a network are normalised with, and what becomes of it in another env."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from regoal.agent.running_statistics import RunningStatistics
+from regoal.agent.sensor_noise import SensorNoise
+
 Array = NDArray[Any]
-
-
-class RunningStatistics:
-    """Mean and variance of rows seen so far, merged batch by batch (Chan 1983, eq. 2.1).
-
-    Args:
-        size: length of a row.
-        least_std: a feature that hardly moves is not blown up beyond this.
-    """
-
-    def __init__(self, size: int, least_std: float = 1e-2) -> None:
-        self.count = 0
-        self.mean = np.zeros(size)
-        self.sum_of_squares = np.zeros(size)  # of deviations from the mean
-        self.least_std = least_std
-
-    @property
-    def std(self) -> Array:
-        """(size,); 1 before anything was seen."""
-        if self.count == 0:
-            return np.ones_like(self.mean)
-        return np.maximum(np.sqrt(self.sum_of_squares / self.count), self.least_std)
-
-    def update(self, rows: Array) -> None:
-        """Merge (n, size) rows."""
-        n = len(rows)
-        mean = rows.mean(axis=0, dtype=np.float64)
-        squares = np.square(rows - mean).sum(axis=0)
-        total = self.count + n
-        delta = mean - self.mean
-        self.sum_of_squares = self.sum_of_squares + squares + delta**2 * (self.count * n / total)
-        self.mean = self.mean + delta * (n / total)
-        self.count = total
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self.__init__(len(self.mean), self.least_std)  # type: ignore[misc]
-
-    def state(self, prefix: str) -> dict[str, Array]:
-        """Arrays for a checkpoint."""
-        return {
-            f"{prefix}.count": np.array([self.count], np.int64),
-            f"{prefix}.mean": self.mean,
-            f"{prefix}.sum_of_squares": self.sum_of_squares,
-        }
-
-    def load_state(self, prefix: str, arrays: dict[str, Array]) -> None:
-        """Take over arrays of a checkpoint.
-
-        Raises:
-            ValueError: nothing can have such statistics.
-        """
-        if arrays[f"{prefix}.count"][0] < 0 or (arrays[f"{prefix}.sum_of_squares"] < 0).any():
-            raise ValueError(f"{prefix} statistics below 0")
-        self.count = int(arrays[f"{prefix}.count"][0])
-        self.mean = arrays[f"{prefix}.mean"].astype(np.float64)
-        self.sum_of_squares = arrays[f"{prefix}.sum_of_squares"].astype(np.float64)
 
 
 class Normaliser:
     """Statistics of observations and of goals, and what becomes of them in another env.
 
     Modes: "continue" goes on counting; "freeze" never changes; "refit" starts anew from the first rows it
-    is fed, and keeps the old statistics until then.
+    is fed, and keeps the old statistics until then; "damp" keeps the old ones, and lets each feature of an
+    observation count for less the more noise the rows have that the source had not (`SensorNoise`).
     """
 
     clip = 5.0  # standard deviations at which normalised inputs are cut off
@@ -77,22 +24,39 @@ class Normaliser:
     def __init__(self, observation_size: int, goal_size: int, mode: str = "continue") -> None:
         self.observation = RunningStatistics(observation_size)
         self.goal = RunningStatistics(goal_size)
+        self.noise: SensorNoise | None = None  # in what is sensed, if it was measured
+        self._size = observation_size
         self._mode = mode
-        self._stale = mode == "refit"
+        self._stale = self._begins_anew
+
+    @property
+    def _begins_anew(self) -> bool:
+        return self._mode in ("refit", "damp")
 
     def update(self, observation: Array, goal: Array) -> None:
-        """Merge (n, observation_size) and (m, goal_size) rows."""
+        """Merge an episode: (n, observation_size) in the order it was seen in, (m, goal_size) in any."""
         if self._mode == "freeze":
             return
         if self._stale:
+            self._begin_anew()
+        if self._mode == "damp":
+            assert self.noise is not None
+            self.noise.update(observation)
+        else:
+            self.observation.update(observation)
+            self.goal.update(goal)
+
+    def _begin_anew(self) -> None:
+        self._stale = False
+        if self._mode == "damp":
+            self.noise = SensorNoise(self._size)
+        else:
+            self.noise = None
             self.observation.clear()
             self.goal.clear()
-            self._stale = False
-        self.observation.update(observation)
-        self.goal.update(goal)
 
-    def has_refitted(self) -> None:
-        """The statistics are the target's own: a "refit" has had its first rows."""
+    def has_begun(self) -> None:
+        """The statistics are the target's own: a "refit" or a "damp" has had its first rows."""
         self._stale = False
 
     @property
@@ -102,15 +66,27 @@ class Normaliser:
 
     @property
     def std(self) -> Array:
-        """(observation_size + goal_size,) float32."""
-        return np.concatenate([self.observation.std, self.goal.std]).astype(np.float32)
+        """(observation_size + goal_size,) float32: what deviations from the mean are divided by."""
+        observation = self.observation.std
+        if self.noise is not None:
+            observation = observation / self.noise.gain(self.observation.variance)
+        return np.concatenate([observation, self.goal.std]).astype(np.float32)
 
     def state(self) -> dict[str, Array]:
         """Arrays for a checkpoint."""
-        return self.observation.state("observation") | self.goal.state("goal")
+        noise = self.noise.state() if self.noise is not None else {}
+        return self.observation.state("observation") | self.goal.state("goal") | noise
 
     def load_state(self, arrays: dict[str, Array]) -> None:
-        """Take over arrays of a checkpoint; a "refit" waits for new rows again."""
+        """Take over arrays of a checkpoint; a "refit" or a "damp" waits for new rows again.
+
+        Raises:
+            KeyError, ValueError: nothing can have such statistics.
+        """
         self.observation.load_state("observation", arrays)
         self.goal.load_state("goal", arrays)
-        self._stale = self._mode == "refit"
+        self.noise = None
+        if any(name.startswith("noise.") for name in arrays):
+            self.noise = SensorNoise(self._size)
+            self.noise.load_state(arrays)
+        self._stale = self._begins_anew

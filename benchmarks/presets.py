@@ -39,9 +39,7 @@ OF_THE_RUN = dict.fromkeys(
     ),
     "It is for whoever starts the run to say.",
 )
-OF_A_SOURCE = dict.fromkeys(
-    (*START, "source", "mode", "normaliser"), "A preset is for learning from nothing."
-)
+OF_A_SOURCE = dict.fromkeys((*START, "source", "mode"), "A preset is for learning from nothing.")
 
 
 @dataclass(frozen=True)

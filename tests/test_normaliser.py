@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regoal.agent.normaliser import Normaliser, RunningStatistics
+from regoal.agent.normaliser import Normaliser
+from regoal.agent.running_statistics import RunningStatistics
 
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=6), st.integers(0, 1_000))

@@ -117,7 +117,7 @@ def finetune(
     warmup_steps: int | None = None,
     critic_warmup_steps: int | None = None,
     critic_reset: bool = False,
-    normaliser: str = "continue",
+    normaliser: str | None = None,
     keep_replay: bool = False,
     machine: MachineOptions = Machine(),  # noqa: B008  (frozen)
     trust: TrustOptions = Trust(),  # noqa: B008  (frozen)
@@ -145,7 +145,8 @@ def finetune(
         critic_warmup_steps: Env steps after that in which the critics alone learn; 100 with warm_start
             and 0 with others if not given.
         critic_reset: Start with fresh critics.
-        normaliser: Input statistics of the source: freeze, continue or refit.
+        normaliser: Input statistics of the source: freeze, continue, refit, or damp what has become noisy;
+            damp with warm_start and continue with others if not given.
         keep_replay: Keep the episodes with the checkpoints.
         machine: How the run uses this machine.
         trust: What the run may import and give to the env.

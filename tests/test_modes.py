@@ -80,7 +80,7 @@ def _rows(run: Path) -> list[dict[str, str]]:
 
 
 COMBINATIONS = [
-    (mode, agent, NAMES[(i + j) % len(NAMES)], NORMALISER_MODES[(i + j) % 3])
+    (mode, agent, NAMES[(i + j) % len(NAMES)], NORMALISER_MODES[(i + j) % len(NORMALISER_MODES)])
     for i, mode in enumerate(MODES)
     for j, agent in enumerate(AGENTS)
 ] + [("replay_mix", "ddpg", name, "continue") for name in NAMES]

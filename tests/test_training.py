@@ -425,4 +425,4 @@ def test_a_policy_that_does_not_learn_yet_stays_as_it_is(
     ]
     assert same == [True, True, True, False, False]  # after 0, 100, 200, 300 and 400 steps
     arrays = newest_checkpoint(tmp_path / "run").learner_arrays()
-    assert arrays["normaliser.observation.count"][0] > 400, "they are counted all the same"
+    assert arrays["normaliser.noise.count"][0] > 400, "it is measured all the same"

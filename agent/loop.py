@@ -44,6 +44,8 @@ from regoal.buffers.episode import Episode
 from regoal.envs.goal_spec import GoalSpec
 from regoal.errors import RunFault, SaveFault, TrainingFault
 
+NOISY = 0.5  # a feature of which less than this is believed is worth telling of
+
 
 @dataclass(frozen=True)
 class RunResult:
@@ -201,7 +203,7 @@ class Training:
         return range(self.state.episodes, self.state.episodes + self.config.block_episodes)
 
     def _add(self, episodes: Iterable[Episode]) -> None:
-        state = self.state
+        state, had_learned = self.state, self.actor_learns
         for episode in episodes:
             try:
                 with writing(self.path):
@@ -222,6 +224,14 @@ class Training:
         # Until it learns the policy stays as it is: other statistics would make another one of it.
         if self.actor_learns:
             self.learner.inputs.refresh()
+            if not had_learned and self.config.normaliser == "damp":
+                self._tell_of_noise()
+
+    def _tell_of_noise(self) -> None:
+        gain = self.normaliser.gain
+        if n_noisy := np.count_nonzero(gain < NOISY):
+            told = f"{n_noisy} of {len(gain)} features of the observation count for less than half"
+            print(f"{self.path}: sensors are noisier than in the source: {told}", file=sys.stderr)
 
     def _goals_fed(self, episode: Episode) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
         """Goals as the networks will see them: the real one and, with hindsight, those achieved."""

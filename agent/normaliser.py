@@ -67,10 +67,12 @@ class Normaliser:
     @property
     def std(self) -> Array:
         """(observation_size + goal_size,) float32: what deviations from the mean are divided by."""
-        observation = self.observation.std
-        if self.noise is not None:
-            observation = observation / self.noise.gain(self.observation.variance)
-        return np.concatenate([observation, self.goal.std]).astype(np.float32)
+        return np.concatenate([self.observation.std / self.gain, self.goal.std]).astype(np.float32)
+
+    @property
+    def gain(self) -> Array:
+        """(observation_size,) how much of each feature's deviation from its mean is believed, in (0, 1]."""
+        return np.ones(self._size) if self.noise is None else self.noise.gain(self.observation.variance)
 
     def state(self) -> dict[str, Array]:
         """Arrays for a checkpoint."""

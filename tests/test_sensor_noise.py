@@ -1,6 +1,7 @@
 """Noise of the target's sensors: measured, told from motion, and damped until the policy works again."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import numpy as np
@@ -148,7 +149,9 @@ def test_a_run_that_was_killed_goes_on_with_its_measurement(tmp_path: Path) -> N
     assert widened.max() > 5, "the velocities"
 
 
-def test_a_policy_that_noise_had_broken_works_again_and_without_damping_does_not(tmp_path: Path) -> None:
+def test_a_policy_that_noise_had_broken_works_again_and_without_damping_does_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """FetchPush: velocities and fingers, which the policy hardly needs, drown in noise."""
     spec = GoalSpec.of("FetchPush-v4", NOISE)
     env = spec.recipe.build()
@@ -169,4 +172,6 @@ def test_a_policy_that_noise_had_broken_works_again_and_without_damping_does_not
 
     assert success("fetch-push") <= 0.5
     assert tuned("continue") <= 0.5
+    assert "noisier" not in capsys.readouterr().err
     assert tuned(None) >= 0.75
+    assert re.search(r"noisier than in the source: \d+ of 25 features", capsys.readouterr().err)

@@ -64,6 +64,10 @@ class Anchor:
         self._actor.load_state_dict({key: tensors[f"actor.{key}"] for key in self._actor.state_dict()})
         self._input.set_statistics(tensors["mean"], tensors["std"])
 
+    def refresh(self) -> None:
+        """Take over the normaliser's statistics, which still are the source's but for the target's noise."""
+        self._input.refresh()
+
     @torch.no_grad()
     def pull(self, batch: Batch, weight: float) -> Pull:
         """The pull for a batch."""

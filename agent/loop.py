@@ -224,14 +224,17 @@ class Training:
         # Until it learns the policy stays as it is: other statistics would make another one of it.
         if self.actor_learns:
             self.learner.inputs.refresh()
-            if not had_learned and self.config.normaliser == "damp":
-                self._tell_of_noise()
+            if self.config.normaliser == "damp":
+                if self.anchor is not None:  # what the source would do, were its sensors as they were
+                    self.anchor.refresh()
+                if not had_learned:
+                    self._tell_of_noise()
 
     def _tell_of_noise(self) -> None:
         gain = self.normaliser.gain
         if n_noisy := np.count_nonzero(gain < NOISY):
             told = f"{n_noisy} of {len(gain)} features of the observation count for less than half"
-            print(f"{self.path}: sensors are noisier than in the source: {told}", file=sys.stderr)
+            print(f"{self.path}: sensors look noisier than in the source: {told}", file=sys.stderr)
 
     def _goals_fed(self, episode: Episode) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
         """Goals as the networks will see them: the real one and, with hindsight, those achieved."""

@@ -43,7 +43,7 @@ class Mode:
         fades_over: share of the run's steps over which that figure falls linearly to nothing; it stays
             where this is 0.
         eases_in: whether the critics may warm up alone or start afresh.
-        has_source: whether there is anything to start from.
+        feeds: whether input statistics that are taken over are fed.
     """
 
     does: str
@@ -52,13 +52,13 @@ class Mode:
     figure: str = ""
     fades_over: float = 0.0
     eases_in: bool = False
-    has_source: bool = True
+    feeds: bool = True
 
     @property
     def takes(self) -> set[str]:
         """Settings of `START` that are for the user to choose."""
         chosen = {self.figure, f"{self.figure}_steps"} if self.figure else set()
-        chosen |= {"normaliser"} if self.has_source else set()
+        chosen |= {"normaliser"} if self.feeds else set()
         return chosen | ({"critic_reset", "critic_warmup_steps"} if self.eases_in else set())
 
 
@@ -67,18 +67,17 @@ MODES: dict[str, Mode] = {
         "the source policy as it is, evaluated once; nothing is collected or learned",
         "Taylor & Stone 2009",
         AT_ONCE,
+        feeds=False,
     ),
-    "scratch": Mode(
-        "fresh networks, nothing of the source but its settings", "the baseline", has_source=False
-    ),
+    "scratch": Mode("fresh networks, nothing of the source but its settings", "the baseline", feeds=False),
     "naive": Mode(
         "keep weights, optimisers and input statistics, start with an empty buffer, learn at once",
         "the usual practice",
         AT_ONCE,
     ),
     "warm_start": Mode(
-        "as naive, but the source policy first fills the buffer, noise of the sensors is damped, then the "
-        "critics learn alone for a while",
+        "as naive, but the source policy first fills the buffer, input statistics stay and damp what is "
+        "noisier than in the source, and the critics learn alone for a while",
         "after WSRL, Zhou 2024, arXiv 2412.07762",
         {"learning_starts": WARMUP_STEPS, "critic_warmup_steps": CRITIC_WARMUP_STEPS, "normaliser": "damp"},
         eases_in=True,

@@ -15,8 +15,10 @@ class Normaliser:
     """Statistics of observations and of goals, and what becomes of them in another env.
 
     Modes: "continue" goes on counting; "freeze" never changes; "refit" starts anew from the first rows it
-    is fed, and keeps the old statistics until then; "damp" keeps the old ones, and lets each feature of an
-    observation count for less the more noise the rows have that the source had not (`SensorNoise`).
+    is fed, and keeps the old statistics until then; "damp" keeps the old ones for good, and lets each
+    feature of an observation count for less the noisier the rows are (`SensorNoise`).
+
+    Statistics that came with noise are those of the signal alone: noisy rows are not counted into them.
     """
 
     clip = 5.0  # standard deviations at which normalised inputs are cut off
@@ -27,37 +29,28 @@ class Normaliser:
         self.noise: SensorNoise | None = None  # in what is sensed, if it was measured
         self._size = observation_size
         self._mode = mode
-        self._stale = self._begins_anew
-
-    @property
-    def _begins_anew(self) -> bool:
-        return self._mode in ("refit", "damp")
+        self._awaits_rows = True  # of this run
 
     def update(self, observation: Array, goal: Array) -> None:
         """Merge an episode: (n, observation_size) in the order it was seen in, (m, goal_size) in any."""
-        if self._mode == "freeze":
-            return
-        if self._stale:
-            self._begin_anew()
-        if self._mode == "damp":
-            assert self.noise is not None
-            self.noise.update(observation)
-        else:
-            self.observation.update(observation)
-            self.goal.update(goal)
-
-    def _begin_anew(self) -> None:
-        self._stale = False
-        if self._mode == "damp":
-            self.noise = SensorNoise(self._size)
-        else:
+        if self._mode == "refit" and self._awaits_rows:
             self.noise = None
             self.observation.clear()
             self.goal.clear()
+        elif self._mode == "damp" and (self._awaits_rows or self.noise is None):
+            self.noise = SensorNoise(self._size)
+        self._awaits_rows = False
+        if self._mode == "damp":
+            assert self.noise is not None
+            self.noise.update(observation)
+        elif self._mode != "freeze":
+            self.goal.update(goal)
+            if self.noise is None:
+                self.observation.update(observation)
 
-    def has_begun(self) -> None:
-        """The statistics are the target's own: a "refit" or a "damp" has had its first rows."""
-        self._stale = False
+    def had_rows(self) -> None:
+        """It goes on with a run that has fed it: a "refit" or a "damp" does not begin anew."""
+        self._awaits_rows = False
 
     @property
     def mean(self) -> Array:
@@ -76,7 +69,7 @@ class Normaliser:
 
     def state(self) -> dict[str, Array]:
         """Arrays for a checkpoint."""
-        noise = self.noise.state() if self.noise is not None else {}
+        noise = {} if self.noise is None else self.noise.state()
         return self.observation.state("observation") | self.goal.state("goal") | noise
 
     def load_state(self, arrays: dict[str, Array]) -> None:
@@ -91,4 +84,4 @@ class Normaliser:
         if any(name.startswith("noise.") for name in arrays):
             self.noise = SensorNoise(self._size)
             self.noise.load_state(arrays)
-        self._stale = self._begins_anew
+        self._awaits_rows = True

@@ -198,7 +198,7 @@ def restore(training: "Training", checkpoint: Checkpoint) -> None:
     training.state = RunState.from_json(progress["run"])
     load_state(training.learner, checkpoint.learner_arrays())
     if training.state.episodes:
-        training.normaliser.has_begun()
+        training.normaliser.had_rows()
     training.experience.restore(progress["experience"], checkpoint.segments)
     _require_columns(training.state, training.config)
     template = training.learner.policy()

@@ -67,5 +67,5 @@ class RunningStatistics:
         if arrays[f"{prefix}.count"][0] < 0 or (arrays[f"{prefix}.sum_of_squares"] < 0).any():
             raise ValueError(f"{prefix} statistics below 0")
         self.count = int(arrays[f"{prefix}.count"][0])
-        self.mean = arrays[f"{prefix}.mean"]
-        self.sum_of_squares = arrays[f"{prefix}.sum_of_squares"]
+        self.mean = arrays[f"{prefix}.mean"].copy()
+        self.sum_of_squares = arrays[f"{prefix}.sum_of_squares"].copy()

@@ -17,7 +17,7 @@ import tomli_w
 from regoal.agent.agents import agent_config, agent_name
 from regoal.agent.config import TrainConfig
 from regoal.agent.idle import without_idle
-from regoal.agent.modes import MODES, parse_mode, start_settings
+from regoal.agent.modes import MODES, START, parse_mode, start_settings
 from regoal.agent.settings import to_toml, typed
 from regoal.agent.source import SHAPING
 from regoal.agent.trust import require_trusted, trusted_agent
@@ -44,6 +44,8 @@ from regoal.errors import BadInput
 
 SHAPES = tuple(f"agent.{name}" for name in SHAPING)
 LONGEST_NAME = 100  # of a folder: file systems take 255 bytes
+
+OF_ARMS = {*BUDGET, *START}  # settings that sources do not take over from them
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,7 @@ def _source(suite: Suite, task: Task, arm: Arm, seed: int, out: Path) -> Cell:
     config = _set_shared(config, suite, preset, place)
     for override in suite.overrides:  # of an agent or an env as a whole, and so of what it starts from
         if set(override.when) <= set(known) and matches(override.when, known):
-            config = set_all(config, {k: v for k, v in override.set.items() if k not in BUDGET}, place)
+            config = set_all(config, {k: v for k, v in override.set.items() if k not in OF_ARMS}, place)
     config = _set_own(config, shape | own, place)
     if replay and not config.keep_replay:
         fix = "Leave it out: the modes replay_mix and rlpd learn from it."

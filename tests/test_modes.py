@@ -79,11 +79,15 @@ def _rows(run: Path) -> list[dict[str, str]]:
     return [{key: value for key, value in row.items() if not key.startswith("wall_")} for row in rows]
 
 
-COMBINATIONS = [
-    (mode, agent, NAMES[(i + j) % len(NAMES)], NORMALISER_MODES[(i + j) % len(NORMALISER_MODES)])
-    for i, mode in enumerate(MODES)
-    for j, agent in enumerate(AGENTS)
-] + [("replay_mix", "ddpg", name, "continue") for name in NAMES]
+COMBINATIONS = (
+    [
+        (mode, agent, NAMES[(i + j) % len(NAMES)], NORMALISER_MODES[(i + j) % len(NORMALISER_MODES)])
+        for i, mode in enumerate(MODES)
+        for j, agent in enumerate(AGENTS)
+    ]
+    + [("replay_mix", "ddpg", name, "continue") for name in NAMES]
+    + [(mode, "ddpg", "future", "damp") for mode in MODES]
+)
 
 
 @pytest.mark.parametrize(("mode", "agent", "relabel", "normaliser"), COMBINATIONS)
@@ -95,7 +99,7 @@ def test_every_mode_runs_with_every_agent_strategy_and_normaliser(
         tmp_path / "run",
         mode,
         relabel=relabel,
-        normaliser="continue" if mode == "scratch" else normaliser,
+        normaliser=normaliser if MODES[mode].feeds else None,
         shift="action_gain=0.5",
     )
     rows = _rows(out)

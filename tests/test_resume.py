@@ -211,14 +211,15 @@ def test_every_kind_of_replay_goes_on(
     assert_same(run, whole(**changes))
 
 
+@pytest.mark.parametrize("normaliser", ["refit", "damp"])
 @pytest.mark.parametrize("mode", ["replay_mix", "anchor", "warm_start"])
 def test_fine_tuning_goes_on_even_where_the_source_has_changed(
-    tmp_path: Path, whole: Callable[..., Path], mode: str
+    tmp_path: Path, whole: Callable[..., Path], mode: str, normaliser: str
 ) -> None:
     source = tmp_path / "source"
     shutil.copytree(whole(), source)
     tuned = FinetuneConfig(
-        out="", mode=mode, shift="action_gain=0.5", steps=450, seed=1, normaliser="refit",
+        out="", mode=mode, shift="action_gain=0.5", steps=450, seed=1, normaliser=normaliser,
         eval_interval=200, eval_episodes=3, workers=0, keep_replay=True,
         overrides={"checkpoint_interval": "150"},
     )  # fmt: skip

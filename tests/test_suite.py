@@ -153,6 +153,15 @@ def test_what_stands_last_in_a_suite_wins(tmp_path: Path) -> None:
     assert (zero_shot.steps, zero_shot.eval_episodes) == (0, 20)
 
 
+def test_what_is_said_of_arms_that_keep_weights_is_not_said_of_their_source(tmp_path: Path) -> None:
+    text = WHOLE.replace(', "scratch", "zero_shot"', "").replace('mode = "scratch"', 'mode = "warm_start"')
+    text = text.replace('[[skip]]\nmode = "zero_shot"\nrelabel = "none"\n', "")
+    of_an_agent = '[[override]]\nwhen = { agent = "ddpg" }\nset = { normaliser = "freeze" }\n'
+    cells = [cell for cell in cells_of(_suite(text + of_an_agent), tmp_path) if "ddpg" in cell.name]
+    said = {(cell.source is not None, cell.config.normaliser) for cell in cells}
+    assert said == {(True, "freeze"), (False, "continue")}
+
+
 def test_a_variant_is_what_its_overrides_change(tmp_path: Path) -> None:
     text = 'name="a"\nseeds=[3]\nsteps=200\n[grid]\nenv=["regoal/PointReach-v0"]\n'
     text += 'variant=["whole", "wide", "slow"]\n[baseline]\nvariant="whole"\n'

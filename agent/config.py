@@ -116,6 +116,7 @@ class TrainConfig:
     block_episodes: int = 2  # episodes collected between updates
     policy_delay: int = 1  # updates of the critics for each one of the actor (TD3)
     learning_starts: int = 0  # env steps before the first update
+    policy_average: float = 0.0  # share of the run so far over which what is evaluated and kept is averaged
     eval_interval: int = 500  # env steps between evaluations
     eval_episodes: int = 20  # episodes an evaluation
     checkpoint_interval: int = 5_000  # env steps between checkpoints; one is written at the end in any case

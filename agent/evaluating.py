@@ -17,7 +17,7 @@ def evaluate(training: "Training", rollouts: Rollouts, stop: StopRequest) -> Non
     """Begin an evaluation; workers play it while learning goes on."""
     write_evaluation(training, rollouts, stop)
     config, state = training.config, training.state
-    training.evaluated = training.learner.policy()
+    training.evaluated = training.policy
     begin_evaluation(training, rollouts)
     state.evaluations += 1
     state.pending = state.counters() | {name: float(np.mean(values)) for name, values in state.noted.items()}

@@ -99,6 +99,23 @@ def policy_of(
     )
 
 
+def set_actor(actor: Ensemble, policy: Policy) -> None:
+    """Give an actor the weights of a policy: the way back from `policy_of`.
+
+    Raises:
+        BadInput: it has another shape.
+    """
+    shapes = [tuple(weight.shape[:0:-1]) for weight, _ in actor.layers()]
+    if shapes != [weight.shape for weight in policy.weights]:
+        got = str([weight.shape for weight in policy.weights])
+        raise BadInput("policy", f"layers of {shapes}", got, "Copy the run again, whole.")
+    for (weight, bias), new_weight, new_bias in zip(
+        actor.layers(), policy.weights, policy.biases, strict=True
+    ):
+        weight[0].copy_(torch.from_numpy(new_weight).t())
+        bias[0, 0].copy_(torch.from_numpy(new_bias))
+
+
 def state_of(learner: Learner) -> Arrays:
     """Weights, optimiser moments and input statistics; random generators are the run's own."""
     arrays: Arrays = {f"normaliser.{key}": value for key, value in learner.normaliser.state().items()}

@@ -16,6 +16,7 @@ import numpy as np
 from regoal.agent.agent_trial import require_agent_works
 from regoal.agent.agents import agent_name, is_own
 from regoal.agent.anchor import Anchor
+from regoal.agent.averaging import PolicyAverage
 from regoal.agent.checkpoints import save_checkpoint
 from regoal.agent.clock import N_CLOCKS, Clock, timed
 from regoal.agent.config import TrainConfig
@@ -30,6 +31,7 @@ from regoal.agent.machine import learning_device, worker_count
 from regoal.agent.metrics import columns_of
 from regoal.agent.modes import agent_that_learns
 from regoal.agent.normaliser import Normaliser
+from regoal.agent.policy import Policy
 from regoal.agent.profile import report as profile_report
 from regoal.agent.progress import Progress
 from regoal.agent.replay_files import Segment, sweep
@@ -78,6 +80,7 @@ class Training:
     Attributes:
         state: how far it is.
         acting: plays the block that comes next.
+        average: of the policies so far, if the settings ask for one.
         evaluated: plays the evaluation that has no result yet, if `state.pending` says that there is one.
         log, progress, faults: what the run writes, shows and counts, while it runs.
         began: when it would have begun without a break [s of the monotonic clock].
@@ -101,6 +104,7 @@ class Training:
         self._diagnosis = Diagnosis(config, spec, self.experience, self.learner)
         self.state = RunState()
         self.acting = self.evaluated = self.learner.policy()
+        self.average = PolicyAverage(self.acting, config.policy_average) if config.policy_average else None
         self.clocks = np.zeros(N_CLOCKS) if config.profile else None
 
     def start_from_source(self) -> None:
@@ -109,6 +113,8 @@ class Training:
         if self.config.anchor:
             self.anchor = Anchor(self.learner.actor, self.normaliser, self.spec.action_size, self.device)
         self.acting = self.learner.policy()
+        if self.average is not None:
+            self.average.policy = self.acting
 
     def run(self, stop: StopRequest, notes: Mapping[str, str] | None = None) -> RunResult:
         """Make the run folder, and collect, learn and evaluate until the steps are spent.
@@ -186,6 +192,8 @@ class Training:
             self._add(rollouts.episodes(self.faults.in_training))
             ended = state.env_steps >= config.steps
             self.acting = self.learner.policy()
+            if self.average is not None:
+                self.average.update(self.acting, state.env_steps - before, self._learned_steps)
             if not (ended or stop.requested):
                 rollouts.collect(self.acting, self._next_block())
             self._update(rollouts)
@@ -244,9 +252,19 @@ class Training:
         )
 
     @property
+    def policy(self) -> Policy:
+        """What is evaluated and kept of what was learned so far."""
+        return self.learner.policy() if self.average is None else self.average.policy
+
+    @property
     def actor_learns(self) -> bool:
         """Whether the buffer is filled and the critics are warm."""
-        return self.state.env_steps > self.config.learning_starts + self.config.critic_warmup_steps
+        return self._learned_steps > 0
+
+    @property
+    def _learned_steps(self) -> int:
+        """Env steps since the actor began to learn; 0 or fewer while it does not."""
+        return self.state.env_steps - self.config.learning_starts - self.config.critic_warmup_steps
 
     def _update(self, rollouts: Rollouts) -> None:
         make_updates(self, rollouts.poll)
@@ -277,7 +295,7 @@ class Training:
             finally:  # weights are saved even where episodes cannot be
                 save_checkpoint(
                     self.path,
-                    self.learner.policy(),
+                    self.policy,
                     state_of(self.learner),
                     progress_of(self) | {"inside_block": inside_block, "finished": finished and complete},
                     snapshots=snapshots_of(self),

@@ -181,6 +181,8 @@ def snapshots_of(training: "Training") -> Arrays:
     arrays |= _named("acting", training.acting)
     if training.state.pending is not None:
         arrays |= _named("evaluated", training.evaluated)
+    if training.average is not None:
+        arrays |= _named("average", training.average.policy)
     if training.anchor is not None:
         arrays |= {f"anchor.{key}": value for key, value in training.anchor.state().items()}
     for name, generator in training.learner.generators().items():
@@ -213,6 +215,8 @@ def restore(training: "Training", checkpoint: Checkpoint) -> None:
         training.acting = _policy("acting", template, arrays)
         if training.state.pending is not None:
             training.evaluated = _policy("evaluated", template, arrays)
+        if training.average is not None:
+            training.average.policy = _policy("average", template, arrays)
         if training.anchor is not None:
             training.anchor.load_state(_below("anchor", arrays))
         for name, generator in training.learner.generators().items():

@@ -32,7 +32,7 @@ def load_source(learner: "Learner", config: TrainConfig) -> None:
         BadInput: there are no critics to reset, or other settings have given the agent other networks.
     """
     # Here and not above: who ranks or evaluates policies needs no torch.
-    from regoal.agent.learner import load_state
+    from regoal.agent.learner import load_state, set_actor
 
     checkpoint = newest_checkpoint(Path(config.source))
     names = (*learner.modules(), *learner.optimisers())
@@ -56,6 +56,8 @@ def load_source(learner: "Learner", config: TrainConfig) -> None:
             raise
         fix = "Leave alone what gives networks their shape."
         raise BadInput("agent", "networks of the source's shape", "; ".join(others), fix) from error
+    if config.source and not config.fresh_networks and read_config(config.source).policy_average:
+        set_actor(learner.actor, checkpoint.policy())  # what was kept is not the newest
 
 
 def require_source_fits(config: TrainConfig, spec: GoalSpec) -> None:

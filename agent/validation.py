@@ -107,6 +107,7 @@ def _check_agent(agent: AgentConfig) -> None:
 
 
 def _check_hindsight(config: TrainConfig) -> None:
+    _require("policy_average", config.policy_average, config.policy_average < 1, "in [0, 1)")
     share = config.informative_share
     _require("informative_share", share, share <= 1, "in [0, 1]")
     few = 1 <= config.candidates <= MOST_CANDIDATES

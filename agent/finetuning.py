@@ -74,10 +74,6 @@ def _check(config: FinetuneConfig, mode: str) -> None:
         raise BadInput("warmup_steps", "mode 'warm_start', which fills the buffer first", f"mode {mode!r}")
     if config.warmup_steps is not None and config.warmup_steps < 0:
         raise BadInput("warmup_steps", "0 or more", str(config.warmup_steps))
-    if mode == "scratch" and config.normaliser not in (None, "continue"):
-        raise BadInput(
-            "normaliser", "statistics of a source", "mode 'scratch', which takes none", "Leave it out."
-        )
     for name in ("mode", "steps", "source"):  # others follow from them
         if name in config.overrides:
             fix = "It is the run that is named first." if name == "source" else f"Use --{name}."

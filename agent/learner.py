@@ -186,13 +186,13 @@ def _shapes(module: nn.Module) -> dict[str, tuple[torch.Size, torch.dtype]]:
 
 
 def _load(learner: Learner, arrays: Arrays, leave_out: Collection[str]) -> None:
-    prefix = "normaliser."
-    learner.normaliser.load_state(  # first: what it saves depends on what it was given
-        {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
-    )
     left_out = tuple(f"{name}." for name in leave_out)
     require_alike(
         arrays, {name: value for name, value in state_of(learner).items() if not name.startswith(left_out)}
+    )
+    prefix = "normaliser."
+    learner.normaliser.load_state(
+        {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
     )
     for name, module in learner.modules().items():
         if name in leave_out:

@@ -80,7 +80,7 @@ class Training:
     Attributes:
         state: how far it is.
         acting: plays the block that comes next.
-        average: of the policies so far, if the settings ask for one.
+        average: of the policies that played so far, if the settings ask for one.
         evaluated: plays the evaluation that has no result yet, if `state.pending` says that there is one.
         log, progress, faults: what the run writes, shows and counts, while it runs.
         began: when it would have begun without a break [s of the monotonic clock].

@@ -27,30 +27,34 @@ class Normaliser:
         self.observation = RunningStatistics(observation_size)
         self.goal = RunningStatistics(goal_size)
         self.noise: SensorNoise | None = None  # in what is sensed, if it was measured
-        self._size = observation_size
         self._mode = mode
         self._awaits_rows = True  # of this run
 
     def update(self, observation: Array, goal: Array) -> None:
         """Merge an episode: (n, observation_size) in the order it was seen in, (m, goal_size) in any."""
-        if self._mode == "refit" and self._awaits_rows:
+        anew, self._awaits_rows = self._awaits_rows, False
+        if self._mode == "freeze":
+            return
+        if self._mode == "damp":
+            if anew or self.noise is None:
+                self.noise = SensorNoise(self._size)
+            self.noise.update(observation)
+            return
+        if self._mode == "refit" and anew:
             self.noise = None
             self.observation.clear()
             self.goal.clear()
-        elif self._mode == "damp" and (self._awaits_rows or self.noise is None):
-            self.noise = SensorNoise(self._size)
-        self._awaits_rows = False
-        if self._mode == "damp":
-            assert self.noise is not None
-            self.noise.update(observation)
-        elif self._mode != "freeze":
-            self.goal.update(goal)
-            if self.noise is None:
-                self.observation.update(observation)
+        self.goal.update(goal)
+        if self.noise is None:
+            self.observation.update(observation)
 
     def had_rows(self) -> None:
         """It goes on with a run that has fed it: a "refit" or a "damp" does not begin anew."""
         self._awaits_rows = False
+
+    @property
+    def _size(self) -> int:
+        return len(self.observation.mean)
 
     @property
     def mean(self) -> Array:

@@ -77,6 +77,7 @@ def validated(config: TrainConfig) -> TrainConfig:
     for name, most in AT_MOST.items():
         _require(name, getattr(config, name), getattr(config, name) <= most, f"{most:,} or less")
     _require("workers", config.workers, config.workers >= AUTO, "0 or more, or -1 for auto")
+    _require("policy_average", config.policy_average, 0 <= config.policy_average < 1, "in [0, 1)")
     _require("hang_seconds", config.hang_seconds, config.hang_seconds > 0, "more than 0")
     _check_agent(config.agent)
     _check_hindsight(config)
@@ -107,7 +108,6 @@ def _check_agent(agent: AgentConfig) -> None:
 
 
 def _check_hindsight(config: TrainConfig) -> None:
-    _require("policy_average", config.policy_average, config.policy_average < 1, "in [0, 1)")
     share = config.informative_share
     _require("informative_share", share, share <= 1, "in [0, 1]")
     few = 1 <= config.candidates <= MOST_CANDIDATES

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from regoal import BadInput, FinetuneConfig, finetune, resume, train
 from regoal.agent.averaging import PolicyAverage
 from regoal.agent.checkpoints import newest_checkpoint
+from regoal.agent.learner import set_actor
+from regoal.agent.networks import Ensemble
 from regoal.agent.policy import Policy
 from regoal.cli import main
 
@@ -76,9 +79,17 @@ def test_fine_tuning_starts_from_what_was_kept(tmp_path: Path, averaged: Path, m
             np.testing.assert_allclose(before, after, rtol=1e-6)
 
 
-def test_a_share_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_weights_of_another_shape_are_refused(averaged: Path) -> None:
+    policy = Policy.load(averaged)
+    actor = Ensemble(1, (6, 7, 2), torch.Generator())
+    with pytest.raises(BadInput, match=r"policy: expected layers of \[\(7, 6\), \(2, 7\)\]"):
+        set_actor(actor, policy)
+
+
+@pytest.mark.parametrize("share", [1.0, -0.1, float("nan")])
+def test_a_share_that_is_none_is_refused(tmp_path: Path, share: float) -> None:
     with pytest.raises(BadInput, match=r"policy_average: expected in \[0, 1\)"):
-        train(config(tmp_path / "run", policy_average=1.0))
+        train(config(tmp_path / "run", policy_average=share))
 
 
 @pytest.mark.parametrize("blocks", [100, 4_000])

@@ -450,7 +450,7 @@ def test_a_mode_that_cannot_be_read_is_refused(text: str, message: str) -> None:
         ({"mode": "naive", "overrides": {"mode": "rlpd"}}, "Use --mode"),
         ({"mode": "naive", "overrides": {"steps": "400"}}, "Use --steps"),
         ({"mode": "scratch", "critic_warmup_steps": 50}, "critic_warmup_steps"),
-        ({"mode": "scratch", "normaliser": "freeze"}, "takes none"),
+        ({"mode": "scratch", "normaliser": "freeze"}, "continue in mode 'scratch'"),
         ({"mode": "scratch", "overrides": {"anchor": "1"}}, "0.0 in mode 'scratch'"),
         ({"mode": "rlpd", "overrides": {"critic_reset": "true"}}, "False in mode 'rlpd'"),
         ({"mode": "rlpd", "overrides": {"fresh_networks": "false"}}, "True in mode 'rlpd'"),

@@ -268,6 +268,12 @@ def test_a_hash_tells_settings_and_sources_apart_and_not_places(tmp_path: Path) 
     assert len(set(here.values())) == len(here)
     assert all(len(one) == 12 for one in here.values())
     assert hashes(WHOLE, tmp_path / "elsewhere") == here
+    # A younger setting tells runs apart, and is as if it were not there where it leaves them as they were.
+    said = [
+        hashes(WHOLE.replace("[settings]", f"[settings]\npolicy_average = {x}"), tmp_path) for x in (0.0, 0.1)
+    ]
+    assert said[0] == here
+    assert not set(said[1].values()) & set(here.values())
     longer = hashes(WHOLE.replace("steps = 1_000", "steps = 2_000"), tmp_path)
     changed = {name for name in here if here[name] != longer[name]}
     assert changed == {name for name in here if "scratch" not in name}

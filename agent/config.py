@@ -105,6 +105,7 @@ class TrainConfig:
     informative_share: float = 0.0  # share of a batch drawn where hindsight teaches something; see buffers
     informative_share_steps: int = 0  # env steps over which that share falls linearly to 0; 0: it stays
     candidates: int = 1  # hindsight goals that each one is chosen from: the most wanted; see buffers.wanted
+    practice: float = 0.0  # share of episodes in which the policy is asked for the most wanted goal achieved
     discovery: float = 0.0  # first learn to change what is achieved, until this share of episodes does
     discovery_steps: int = 0  # env steps that this takes at most; 0: half of the run
     imitation: float = 0.0  # weight of the squared distance to better actions taken, in the actor's loss

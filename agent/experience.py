@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from regoal.agent.config import TrainConfig
 from regoal.agent.machine import memory_bytes
@@ -46,20 +47,21 @@ class Experience:
         goals_since: env steps after which goals were learned.
 
     Raises:
-        BadInput: the source's replay does not fit, or discovery or candidates cannot work in the env.
+        BadInput: the source's replay does not fit, or discovery, candidates or practice cannot work here.
     """
 
     def __init__(self, config: TrainConfig, spec: GoalSpec, source: Sequence[Segment] = ()) -> None:
         if config.discovery:
             _require_discovery(config, spec)
-        if config.candidates > 1 and not spec.sparse:
-            least, most = spec.reward_range
-            raise BadInput(
-                "candidates",
-                "1 where compute_reward does not give exactly two rewards, reached and not",
-                f"{config.candidates} in {spec.recipe.env_id}, which gives {least:g} to {most:g}",
-                "Use the sparse version of the env.",
-            )
+        for name, value, idle in (("candidates", config.candidates, 1), ("practice", config.practice, 0)):
+            if value > idle and not spec.sparse:
+                least, most = spec.reward_range
+                raise BadInput(
+                    name,
+                    f"{idle} where compute_reward does not give exactly two rewards, reached and not",
+                    f"{value:g} in {spec.recipe.env_id}, which gives {least:g} to {most:g}",
+                    "Use the sparse version of the env.",
+                )
         self._config, self._spec = config, spec
         # A run never holds more than it collects.
         most = config.steps + config.block_episodes * spec.max_episode_steps
@@ -142,6 +144,13 @@ class Experience:
         self.goals_since = env_steps
         for buffer in self.buffers.values():
             buffer.discovering = False
+
+    def goal_to_practise(self, index: int) -> NDArray[np.float32] | None:
+        """What the policy is asked for in training episode `index`; None: for what the env desires."""
+        if not self._config.practice or self.own.discovering:
+            return None
+        rng = generator(self._config.seed, Stream.PRACTICE, index)
+        return self.own.wanted_goal(rng) if rng.random() < self._config.practice else None
 
     def imitation_weight(self, env_steps: int) -> float:
         """Of hindsight imitation: 0 while goals are not learned yet, then it fades."""
@@ -226,7 +235,7 @@ class Experience:
             seed=generator(config.seed, stream),
             disk=nearest_folder(Path(config.out)) if config.buffer_on_disk else None,
             informative_share=config.informative_share,
-            marks=config.discovery > 0,
+            marks=_marks(config),
             tells_new_goals=config.imitation > 0 and stream is Stream.REPLAY,  # none of the source's
             candidates=config.candidates if stream is Stream.REPLAY else 1,
         )
@@ -253,7 +262,7 @@ def discovery_steps(config: TrainConfig) -> int:
 
 def _marks(config: TrainConfig) -> bool:
     """Whether buffers mark episodes that change what is achieved."""
-    return config.discovery > 0 or config.informative_share > 0
+    return config.discovery > 0 or config.informative_share > 0 or config.practice > 0
 
 
 def _require_discovery(config: TrainConfig, spec: GoalSpec) -> None:

@@ -186,7 +186,7 @@ class Training:
         elif not state.evaluations:
             self._evaluate(rollouts, stop)
         if state.env_steps < config.steps:
-            rollouts.collect(self.acting, self._next_block())
+            self._collect(rollouts)
         while state.env_steps < config.steps and not stop.requested:
             before = state.env_steps
             self._add(rollouts.episodes(self.faults.in_training))
@@ -195,7 +195,7 @@ class Training:
             if self.average is not None:
                 self.average.update(self.acting, state.env_steps - before, self._learned_steps)
             if not (ended or stop.requested):
-                rollouts.collect(self.acting, self._next_block())
+                self._collect(rollouts)
             self._update(rollouts)
             if self._passed(LOOK_EVERY, before):
                 self._diagnosis.look(state.env_steps, state.gradient_steps)
@@ -207,8 +207,10 @@ class Training:
                 self._save()
         write_evaluation(self, rollouts, stop)
 
-    def _next_block(self) -> range:
-        return range(self.state.episodes, self.state.episodes + self.config.block_episodes)
+    def _collect(self, rollouts: Rollouts) -> None:
+        """Begin the next block."""
+        block = range(self.state.episodes, self.state.episodes + self.config.block_episodes)
+        rollouts.collect(self.acting, block, self.experience.goal_to_practise)
 
     def _add(self, episodes: Iterable[Episode]) -> None:
         state, had_learned = self.state, self.actor_learns

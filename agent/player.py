@@ -37,18 +37,21 @@ class Player:
         self._spec, self._seed, self._tick, self._clocks = spec, run_seed, tick, clocks
         self._envs: dict[str, Env] = {}
 
-    def collect(self, policy: Policy, index: int, attempt: int = 0) -> Episode:
+    def collect(
+        self, policy: Policy, index: int, attempt: int = 0, asked: NDArray[np.float32] | None = None
+    ) -> Episode:
         """Play training episode `index`, with exploration.
 
         Args:
             policy: acts.
             index: number of the episode.
             attempt: how often the env has spoiled it before; another attempt has other seeds.
+            asked: goal (goal_size,) that the policy is shown in place of the desired one.
         """
         with timed(self._clocks, Clock.ROLLOUT):
             seed = env_seed(self._seed, Stream.ENV, index, attempt)
             exploration = generator(self._seed, Stream.EXPLORATION, index, attempt)
-            return self._play("collect", policy, seed, exploration, index)
+            return self._play("collect", policy, seed, exploration, index, asked)
 
     def evaluate(self, policy: Policy, index: int, attempt: int = 0) -> Outcome:
         """Play evaluation episode `index`, without exploration."""
@@ -84,7 +87,13 @@ class Player:
             self._envs.popitem()[1].close()
 
     def _play(
-        self, purpose: str, policy: Policy, seed: int, exploration: np.random.Generator | None, index: int
+        self,
+        purpose: str,
+        policy: Policy,
+        seed: int,
+        exploration: np.random.Generator | None,
+        index: int,
+        asked: NDArray[np.float32] | None = None,
     ) -> Episode:
         env = self.env(purpose)
         if self._clocks is not None:
@@ -93,7 +102,14 @@ class Player:
             policy = TimedPolicy.of(policy, self._clocks)
         try:
             return play(
-                env, self._spec, policy, seed=seed, exploration=exploration, index=index, tick=self._tick
+                env,
+                self._spec,
+                policy,
+                seed=seed,
+                exploration=exploration,
+                index=index,
+                asked=asked,
+                tick=self._tick,
             )
         except SpoiledEpisode:
             self.forget(purpose)

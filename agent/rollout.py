@@ -24,6 +24,7 @@ def play(
     seed: int,
     exploration: np.random.Generator | None = None,
     index: int = 0,
+    asked: Array | None = None,
     tick: Callable[[], object] = lambda: None,
 ) -> Episode:
     """Play one episode to its end.
@@ -35,6 +36,8 @@ def play(
         seed: for `env.reset`.
         exploration: generator of the exploration noise.
         index: number of the episode, for messages and for the record.
+        asked: goal (goal_size,) that the policy is shown in place of the desired one. The record is the same:
+            rewards, success and the end of the episode are those of the desired goal.
         tick: called after the reset and after every step.
 
     Raises:
@@ -47,6 +50,7 @@ def play(
     check_observation(env, observation, (spec.observation_size, spec.goal_size), when)
     shift = str(info.get("shift", ""))
     desired = np.array(observation["desired_goal"])
+    shown = desired if asked is None else asked
     observations, achieved = [], []
     actions: list[Array] = []
     rewards, successes = [], []
@@ -56,7 +60,7 @@ def play(
     while not (terminated or truncated):
         observations.append(np.array(observation["observation"]))
         achieved.append(np.array(observation["achieved_goal"]))
-        inputs = np.concatenate([observation["observation"], desired]).astype(np.float32)
+        inputs = np.concatenate([observation["observation"], shown]).astype(np.float32)
         action = act(inputs)
         actions.append(action)
         try:

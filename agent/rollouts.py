@@ -38,6 +38,10 @@ def told(fault: SpoiledEpisode) -> None:
     raise fault
 
 
+def _hashable(goal: NDArray[np.float32] | None) -> tuple[float, ...] | None:
+    return None if goal is None else tuple(goal.tolist())
+
+
 class Rollouts:
     """Plays blocks of training episodes and evaluations.
 
@@ -114,10 +118,25 @@ class Rollouts:
         assert self._clocks is not None, "nothing is measured"
         return self._clocks + (0 if self._crew is None else self._crew.shared.clocks.sum(axis=0))
 
-    def collect(self, policy: Policy, indices: Sequence[int]) -> None:
-        """Begin a block of training episodes; the one before must have been taken."""
+    def collect(
+        self,
+        policy: Policy,
+        indices: Sequence[int],
+        asked: Callable[[int], NDArray[np.float32] | None] = lambda index: None,
+    ) -> None:
+        """Begin a block of training episodes; the one before must have been taken.
+
+        Args:
+            policy: plays them.
+            indices: of the episodes.
+            asked: gives the goal (goal_size,) that the policy is shown in an episode, where it is not the
+                desired one.
+        """
         self._begin("collect", policy)
-        self._block = [Task("collect", index, self._version, slot=slot) for slot, index in enumerate(indices)]
+        self._block = [
+            Task("collect", index, self._version, slot, asked=_hashable(asked(index)))
+            for slot, index in enumerate(indices)
+        ]
         self._to_do["collect"].extend(self._block)
         self.poll()
 

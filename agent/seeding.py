@@ -22,6 +22,7 @@ class Stream(IntEnum):
     MIXING = 7  # how many rows of a batch are the source's
     DIAGNOSIS = 8  # batches that are looked at and not learned from; in place of the episode, the env step
     TRIAL = 9  # the batch that a user's own agent is tried with before a run
+    PRACTICE = 10  # which training episodes practise, and for what goal
 
 
 def sequence(run_seed: int, stream: Stream, episode: int = 0, attempt: int = 0) -> np.random.SeedSequence:

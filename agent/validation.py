@@ -122,6 +122,7 @@ def _check_hindsight(config: TrainConfig) -> None:
     for name, what in (
         ("informative_share", "says which transitions hindsight chooses"),
         ("imitation", "follows actions to where hindsight says that they led"),
+        ("practice", "asks for goals that hindsight teaches"),
     ):
         value = getattr(config, name)
         _require(name, value, 0 <= value < math.inf, "0 or more, and finite")
@@ -132,6 +133,7 @@ def _check_hindsight(config: TrainConfig) -> None:
                 f"{value:g} with relabel={config.relabel!r}, n_sampled_goal={config.n_sampled_goal}",
                 f"It {what}: set it to 0, or relabel.",
             )
+    _require("practice", config.practice, config.practice <= 1, "in [0, 1]")
     _require("discovery", config.discovery, 0 <= config.discovery <= 1, "in [0, 1]")
     most = config.discovery_steps or config.steps // 2
     if config.discovery and not config.learning_starts < most < config.steps:

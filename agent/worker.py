@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Literal
 
+import numpy as np
+
 from regoal.agent.evaluation import Outcome
 from regoal.agent.player import Player
 from regoal.agent.policy import Policy
@@ -54,6 +56,7 @@ class Task:
         version: of the policy; it changes with its numbers.
         slot: where to put a collected episode.
         attempt: how often the env has spoiled it before.
+        asked: goal (goal_size,) that the policy is shown in place of the desired one.
     """
 
     kind: Literal["collect", "evaluate"]
@@ -61,6 +64,7 @@ class Task:
     version: int
     slot: int = 0
     attempt: int = 0
+    asked: tuple[float, ...] | None = None  # hashable, and small enough for a pipe
 
 
 POLICY_PLACES = {"collect": 0, "evaluate": 1}  # where the policy for each kind of task lies
@@ -116,7 +120,8 @@ def main(connection_descriptor: int, memory_descriptor: int) -> None:
 def perform(task: Task, policy: Policy, player: Player) -> Episode | Outcome:
     """Play what a task says, in whichever process."""
     if task.kind == "collect":
-        return player.collect(policy, task.index, task.attempt)
+        asked = None if task.asked is None else np.array(task.asked, np.float32)
+        return player.collect(policy, task.index, task.attempt, asked)
     return player.evaluate(policy, task.index, task.attempt)
 
 

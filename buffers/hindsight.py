@@ -16,7 +16,7 @@ from regoal.buffers.scores import GoalScorer, reached, require_scores, require_s
 from regoal.buffers.storage import EpisodeStorage, Transitions, joined
 from regoal.buffers.strategies import Strategy, checked, strategy_named
 from regoal.buffers.trace import Drawn, Trace
-from regoal.buffers.wanted import draw_wanted, most_wanted, ranks_of
+from regoal.buffers.wanted import draw_wanted, most_wanted, ranks_of, wanted_goal
 from regoal.errors import BadInput
 
 BOTH_ENDS = np.arange(2)  # of a transition: its row and the next
@@ -146,6 +146,16 @@ class HindsightBuffer:
             return episode
         goals = np.asarray(episode.achieved_goal, np.float32)
         return replace(episode, rank=ranks_of(self._storage, self.goal_spec, goals, self._rng))
+
+    def wanted_goal(self, rng: np.random.Generator) -> NDArray[np.float32] | None:
+        """A goal (goal_size,) that was achieved and is wanted; None where nothing new was achieved yet.
+
+        The buffer must have been built with `marks`, or with an informative share.
+
+        Args:
+            rng: to draw from; the buffer's own generator stays as it is.
+        """
+        return wanted_goal(self._storage, self.goal_spec, rng)
 
     def state(self) -> dict[str, Any]:
         """All but the episodes, for JSON: with them a buffer goes on as if nothing had happened."""

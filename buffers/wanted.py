@@ -16,6 +16,7 @@ from regoal.buffers.storage import EpisodeStorage, Transitions
 from regoal.buffers.strategies import Strategy
 
 WITNESSES = 500  # achieved and desired goals that each goal is held against
+PRACTISED_OF = 100  # achieved goals of which the most wanted is practised
 PRIOR = 0.5  # of them are taken to be like any goal, so that what was never seen has a rank too
 
 
@@ -58,6 +59,22 @@ def draw_wanted(storage: EpisodeStorage, n: int, candidates: int, rng: np.random
         return drawn
     best = storage.best_rank[drawn.episode].reshape(n, candidates).argmin(axis=1)
     return drawn.of(np.arange(n) * candidates + best)
+
+
+def wanted_goal(
+    storage: EpisodeStorage, goal_spec: GoalScorer, rng: np.random.Generator
+) -> NDArray[np.float32] | None:
+    """A goal (goal_size,) to practise: of those that an episode got to, one that is wanted most by now.
+
+    It is drawn from marked episodes, if there are any; None where there are not. What is achieved seldom and
+    can be achieved is where exploration should set out from (Pitis 2020, arXiv 2007.02832).
+    """
+    if not storage.marked:
+        return None
+    at = storage.draw_marked(PRACTISED_OF, rng)
+    goals = storage.goals(at.first_row + at.t + 1)
+    chosen: NDArray[np.float32] = goals[ranks_of(storage, goal_spec, goals, rng).argmin()]
+    return chosen
 
 
 def _counts(

@@ -190,6 +190,7 @@ def test_a_chain_of_kills_with_changing_workers_gives_the_same_bits(
         {"discovery": 1.0, "discovery_steps": 150, "imitation": 2.0, "imitation_steps": 600},
         {"discovery": 1.0},  # cut within it
         {"candidates": 4, "informative_share": 0.5, "capacity": 300},
+        {"practice": 0.5, "discovery": 1.0, "discovery_steps": 150},
     ],
     ids=[
         "ring",
@@ -200,6 +201,7 @@ def test_a_chain_of_kills_with_changing_workers_gives_the_same_bits(
         "discovered",
         "discovering",
         "wanted",
+        "practised",
     ],
 )
 def test_every_kind_of_replay_goes_on(

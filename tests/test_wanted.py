@@ -23,7 +23,7 @@ LENGTH = 4
 COMMON, WANTED, ODD = (0.0, 0.0), (5.0, 0.0), (9.0, 9.0)  # ODD is achieved and never desired
 
 
-def _episode(number: int, achieved: tuple[float, float], desired: tuple[float, float]):  # type: ignore[no-untyped-def]
+def episode_to(number: int, achieved: tuple[float, float], desired: tuple[float, float]):  # type: ignore[no-untyped-def]
     """Starts where COMMON is achieved and ends where `achieved` is."""
     goals = np.array([COMMON, COMMON, COMMON, achieved, achieved])
     episode = dataclasses.replace(
@@ -33,18 +33,18 @@ def _episode(number: int, achieved: tuple[float, float], desired: tuple[float, f
     return dataclasses.replace(episode, reward=np.where(reached, 0.0, -1.0), success=reached)
 
 
-def _buffer(candidates: int) -> HindsightBuffer:
+def buffer_of(candidates: int) -> HindsightBuffer:
     buffer = HindsightBuffer(
         FakeScorer(max_episode_steps=LENGTH), 2_000, candidates=candidates, informative_share=0.5
     )
     for number in range(200):
         achieved = ODD if number % 20 == 0 else WANTED if number % 20 == 1 else COMMON
-        buffer.add_episode(_episode(number, achieved, WANTED if number % 2 else COMMON))
+        buffer.add_episode(episode_to(number, achieved, WANTED if number % 2 else COMMON))
     return buffer
 
 
 def test_ranks_are_what_was_achieved_for_each_that_was_desired() -> None:
-    buffer = _buffer(2)
+    buffer = buffer_of(2)
     goals = np.array([COMMON, WANTED, ODD], np.float32)
     rng = np.random.default_rng(0)
     ranks = np.mean([ranks_of(buffer._storage, buffer.goal_spec, goals, rng) for _ in range(50)], axis=0)
@@ -57,7 +57,7 @@ def test_ranks_are_what_was_achieved_for_each_that_was_desired() -> None:
 
 def test_wanted_goals_are_drawn_more_often_and_odd_ones_are_not() -> None:
     def shares(candidates: int) -> list[float]:
-        batch = _buffer(candidates).sample(40_000)
+        batch = buffer_of(candidates).sample(40_000)
         goals = batch.desired_goal.numpy()[: batch.n_relabelled]
         return [float((goals == goal).all(axis=1).mean()) for goal in (WANTED, ODD)]
 
@@ -68,9 +68,9 @@ def test_wanted_goals_are_drawn_more_often_and_odd_ones_are_not() -> None:
 
 
 def test_ranks_that_are_none_are_refused() -> None:
-    episode = dataclasses.replace(_episode(0, WANTED, WANTED), rank=np.ones(LENGTH, np.float32))
+    episode = dataclasses.replace(episode_to(0, WANTED, WANTED), rank=np.ones(LENGTH, np.float32))
     with pytest.raises(BadInput, match=r"episode\.rank: expected shape \(5,\), got shape \(4,\)"):
-        _buffer(2).add_episode(episode)
+        buffer_of(2).add_episode(episode)
 
 
 def test_ranks_are_kept_with_the_episodes_and_not_worked_out_again(tmp_path: Path) -> None:

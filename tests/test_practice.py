@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from regoal import train
+from regoal import preset, train
 from regoal.agent.checkpoints import newest_checkpoint
 from regoal.agent.config import TrainConfig
 from regoal.agent.experience import Experience
@@ -102,3 +102,13 @@ def test_it_is_refused_where_it_cannot_work(tmp_path: Path) -> None:
     assert without_idle(plain).practice == 0.5
     assert without_idle(dataclasses.replace(plain, relabel="none")).practice == 0
     assert without_idle(dataclasses.replace(plain, mode="warm_start")).practice == 0
+
+
+@pytest.mark.slow
+def test_objects_are_lifted_with_it_when_they_are_not_without(tmp_path: Path) -> None:
+    def success(practice: float) -> float:
+        out = str(tmp_path / f"run-{practice:g}")
+        return train(preset("FetchPickAndPlace-v4", out=out, steps=160_000, practice=practice)).success
+
+    assert success(0.5) >= 0.6
+    assert success(0.0) <= 0.4

@@ -132,8 +132,8 @@ def test_a_worker_that_dies_or_hangs_is_replaced_and_numbers_stay(
 ) -> None:
     plain, struck = Rollouts.collect, []
 
-    def strike(self, policy, indices):  # type: ignore[no-untyped-def]
-        plain(self, policy, indices)
+    def strike(self, policy, indices, *rest):  # type: ignore[no-untyped-def]
+        plain(self, policy, indices, *rest)
         if indices[0] in (2, 6):
             victim = self._crew._workers[0]
             while not victim.ready:

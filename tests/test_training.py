@@ -134,9 +134,9 @@ def test_block_n_is_collected_with_the_weights_from_before_the_updates_on_block_
     acted_with, updates_done = [], []
     plain_collect, plain_update = Rollouts.collect, training.Training._update
 
-    def collect(self, policy, indices):  # type: ignore[no-untyped-def]
+    def collect(self, policy, indices, *rest):  # type: ignore[no-untyped-def]
         acted_with.append(policy)
-        plain_collect(self, policy, indices)
+        plain_collect(self, policy, indices, *rest)
 
     def update(self, rollouts):  # type: ignore[no-untyped-def]
         before = self.learner.policy()

@@ -85,6 +85,14 @@ def test_any_number_of_workers_practises_alike(tmp_path: Path) -> None:
     for workers in (0, 2):
         train(config(tmp_path / str(workers), practice=0.5, steps=400, workers=workers))
     assert_same_run(tmp_path / "0", tmp_path / "2")
+    train(config(tmp_path / "plain", steps=400))
+    plain, practised = (
+        [one.action for one in read_segments(run, newest_checkpoint(run).segments)]
+        for run in (tmp_path / "plain", tmp_path / "0")
+    )
+    same = [np.array_equal(one, other) for one, other in zip(plain, practised, strict=True)]
+    assert same[0]  # nothing was achieved yet
+    assert not all(same)
 
 
 def test_it_is_refused_where_it_cannot_work(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from regoal import BadInput, DDPGConfig, TrainConfig, train
 from regoal.agent.checkpoints import newest_checkpoint
 from regoal.agent.modes import MODES
-from regoal.benchmarks import demo, modes, shift_table, speed
+from regoal.benchmarks import demo, modes, shift_table, speed, speed_parts
 from regoal.benchmarks.curves import Curve
 from regoal.benchmarks.measures import area, final_success, steps_to
 from regoal.benchmarks.parallel import RunFailed, run_all
@@ -246,7 +246,7 @@ def test_a_ratio_above_one_means_that_ours_is_better() -> None:
 
     quick, slow = Told(0.001), Told(0.004)
     for unit, per_second, figures in (("ms", 0.0, (1.0, 4.0)), ("steps/s", 50.0, (50_000.0, 12_500.0))):
-        row = speed.compared(
+        row = speed_parts.compared(
             "x",
             quick,
             slow,
@@ -258,15 +258,15 @@ def test_a_ratio_above_one_means_that_ours_is_better() -> None:
         )
         assert (row.ours, row.theirs) == pytest.approx(figures)
         assert row.ratio == pytest.approx(4.0)
-    limit = speed.against_limit("x", 0.05, 0.1, "ms", 9)
+    limit = speed_parts.against_limit("x", 0.05, 0.1, "ms", 9)
     assert limit.ratio == pytest.approx(2.0)
 
 
 def test_parts_measured_again_leave_the_other_rows_as_they_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def row(measure: str, ours: float) -> speed.Row:
-        return speed.Row(measure, ours, "limit", 1.0, "ms", 1 / ours, None, 9)
+    def row(measure: str, ours: float) -> speed_parts.Row:
+        return speed_parts.Row(measure, ours, "limit", 1.0, "ms", 1 / ours, None, 9)
 
     machine = {"cpu": "one"}
     monkeypatch.setattr(speed, "conditions", lambda: machine)

@@ -1,1 +1,1 @@
-"""One module a library, with the same functions in each; `regoal.benchmarks.speed` times them in turn."""
+"""One module a library, with the same functions in each; `regoal.benchmarks.speed` has them timed in turn."""

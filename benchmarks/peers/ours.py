@@ -177,7 +177,8 @@ def inference(width: int = 256) -> Callable[[], object]:
     return lambda: policy.mean_action(inputs)
 
 
-def _spec_and_learner(env: str, **settings: Any) -> tuple[GoalSpec, Learner]:
+def spec_and_learner(env: str, **settings: Any) -> tuple[GoalSpec, Learner]:
+    """What an env looks like, and a DDPG learner with untrained networks for it, in one thread."""
     torch.set_num_threads(1)
     spec = GoalSpec.of(env)
     normaliser = Normaliser(spec.observation_size, spec.goal_size)
@@ -186,7 +187,7 @@ def _spec_and_learner(env: str, **settings: Any) -> tuple[GoalSpec, Learner]:
 
 def one_player(env: str = ENV) -> Callable[[], object]:
     """An episode with the default agent, as a worker plays it."""
-    spec, learner = _spec_and_learner(env)
+    spec, learner = spec_and_learner(env)
     player, policy, index = Player(spec, 0), learner.policy(), iter(range(10**9))
     return lambda: player.collect(policy, next(index))
 
@@ -207,7 +208,7 @@ def bare_loop(env: str = ENV) -> Callable[[], object]:
 
 def collect(workers: int, block: int = 40, env: str = ENV) -> Callable[[], object]:
     """A block of episodes by workers alone; the run's own process waits."""
-    spec, learner = _spec_and_learner(env)
+    spec, learner = spec_and_learner(env)
     policy, begin = learner.policy(), iter(range(0, 10**9, block))
     rollouts = Rollouts(spec, 0, policy, block_episodes=block, workers=workers, helps=False)
     rollouts.__enter__()
@@ -219,81 +220,6 @@ def collect(workers: int, block: int = 40, env: str = ENV) -> Callable[[], objec
             pass
 
     return run
-
-
-class Overlap:
-    """Blocks of collecting with one worker and learning with one thread: each alone, and at once."""
-
-    def __init__(self, block: int = 8, blocks: int = 5) -> None:
-        self.block, self.blocks = block, blocks
-        self.spec, self.learner = _spec_and_learner(ENV, hidden=(256, 256, 256))
-        self.buffer = filled(10_000)
-        policy = self.learner.policy()
-        self.rollouts = Rollouts(self.spec, 0, policy, block_episodes=block, workers=1, helps=False)
-        self.rollouts.__enter__()
-        self.index = 0
-        self.collect()
-        self.updates = 20
-        for _ in range(2):  # the first time warms up
-            collecting = np.median([self.timed(self.collect) for _ in range(5)])
-            learning = np.median([self.timed(self.learn) for _ in range(5)])
-        # So many updates a block that both take equally long.
-        self.updates = max(round(20 * float(collecting / learning)), 1)
-
-    def timed(self, function: Callable[[], None]) -> float:
-        """Seconds of one call."""
-        began = time.perf_counter()
-        function()
-        return time.perf_counter() - began
-
-    def request(self) -> None:
-        """Ask for the next block."""
-        self.rollouts.collect(self.learner.policy(), range(self.index, self.index + self.block))
-        self.index += self.block
-
-    def take(self) -> None:
-        """Take the block that was asked for."""
-        for episode in self.rollouts.episodes():
-            self.buffer.add_episode(episode)
-
-    def collect(self) -> None:
-        """One block, alone."""
-        self.request()
-        self.take()
-
-    def learn(self) -> None:
-        """The updates of one block, alone."""
-        for _ in range(self.updates):
-            self.rollouts.poll()
-            self.learner.update(self.buffer.sample(256, reuse=True))
-
-    def collect_blocks(self) -> None:
-        """Collecting alone."""
-        for _ in range(self.blocks):
-            self.collect()
-
-    def learn_blocks(self) -> None:
-        """Learning alone."""
-        for _ in range(self.blocks):
-            self.learn()
-
-    def both_blocks(self) -> None:
-        """Both as a run does them: block n + 1 is asked for before the updates on block n."""
-        self.request()
-        for _ in range(self.blocks - 1):
-            self.learn()
-            self.take()
-            self.request()
-        self.learn()
-        self.take()
-
-    def measure(self) -> list[float]:
-        """Seconds of `blocks` blocks: collecting alone, learning alone, both at once."""
-        parts = self.collect_blocks, self.learn_blocks, self.both_blocks
-        seconds = [self.timed(part) for part in parts]
-        # A machine that others use too changes its pace: the next time, both take equally long again.
-        self.updates = max(round(self.updates * seconds[0] / seconds[1]), 1)
-        return seconds
 
 
 def seconds_to_success(
@@ -339,8 +265,3 @@ def seconds_to_success(
         if float(row["success"]) >= success:
             return float(row["wall_seconds"]), int(row["env_steps"])
     return None
-
-
-def overlap() -> Callable[[], object]:
-    """Seconds of collecting alone, learning alone and both at once."""
-    return Overlap().measure

@@ -48,6 +48,7 @@ class DDPGConfig:
     batch_size: int = 256  # transitions an update
     updates_per_step: float = 0.5  # gradient steps for each env step
     n_critics: int = 1  # target is the least of their values
+    target_critics: int = 0  # of so many, drawn for each update; the actor follows the mean of all. 0: of all
     critic_layer_norm: bool = False  # LayerNorm after every hidden layer of the critics
     action_l2: float = 0.1  # weight of the mean squared action in the actor's loss
     noise_std: float = 0.2  # Gaussian exploration noise, in units of half the action range

@@ -9,7 +9,7 @@ from regoal.agent.anchor import Pull
 from regoal.agent.config import DDPGConfig
 from regoal.agent.inputs import NormalisedInput
 from regoal.agent.learner import Info, policy_of
-from regoal.agent.networks import Ensemble
+from regoal.agent.networks import Ensemble, least
 from regoal.agent.normaliser import Normaliser
 from regoal.agent.optimisation import Adam, descend, polyak
 from regoal.agent.policy import Exploration, Policy
@@ -35,6 +35,7 @@ class DDPG:
         self.normaliser = normaliser
         self.value_bounds = spec.value_bounds(config.gamma)
         self._spec = spec
+        self._drawn = torch_generator(run_seed, Stream.UPDATE)  # which critics make a target
         self.inputs = NormalisedInput(normaliser, device)
         self.actor = Ensemble(1, [inputs, *config.hidden, spec.action_size], generator).to(device)
         self.critic = Ensemble(
@@ -67,17 +68,25 @@ class DDPG:
 
     @torch.no_grad()
     def critic_target(self, next_x: Tensor, batch: Batch) -> Tensor:
-        """(n,): reward + gamma * least target value, where not terminated, within the value bounds."""
+        """(n,): reward + gamma * least target value, where not terminated, within the value bounds.
+
+        The least of all critics, or of `target_critics` drawn anew (REDQ, Chen 2021, arXiv 2101.05982).
+        """
         next_action = self.target_actor(next_x)[0].tanh()
-        next_q = self.target_critic(next_x, next_action).squeeze(-1).amin(dim=0)
+        next_q = self.target_critic(next_x, next_action).squeeze(-1)  # (critics, n)
+        next_q = least(next_q, self.config.target_critics, self._drawn)
         target: Tensor = batch.reward + self.config.gamma * ~batch.terminated * next_q
         return target.clamp(*self.value_bounds)
 
     def update_actor(self, x: Tensor, pull: Pull | None = None) -> Info:
-        """Ascend the first critic's value, with an L2 price on actions (Andrychowicz 2017, appendix A)."""
+        """Ascend the value, with an L2 price on actions (Andrychowicz 2017, appendix A).
+
+        The value is that of the first critic, or the mean of all where `target_critics` are drawn (REDQ).
+        """
         action = self.actor(x)[0].tanh()
         square = action.square().mean()
-        loss = self.config.action_l2 * square - self.critic.first(x, action).mean()
+        value = self.critic.held if self.config.target_critics else self.critic.first
+        loss = self.config.action_l2 * square - value(x, action).mean()
         if pull is not None:
             loss = loss + pull.loss(action)
         descend(self.actor_optimiser, loss, self.actor)
@@ -100,4 +109,4 @@ class DDPG:
         return {"actor_optimiser": self.actor_optimiser, "critic_optimiser": self.critic_optimiser}
 
     def generators(self) -> dict[str, torch.Generator]:
-        return {}
+        return {"update": self._drawn} if self.config.target_critics else {}

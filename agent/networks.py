@@ -77,6 +77,13 @@ class Ensemble(nn.Module):
         out: Tensor = Stack.apply(self.flat, x, action, self, tracked, False)  # type: ignore[no-untyped-call]
         return out
 
+    def held(self, x: Tensor, action: Tensor) -> Tensor:
+        """The outputs (networks, b, outputs) of all; a gradient reaches the inputs and no parameter."""
+        self.requires_grad_(False)
+        out: Tensor = self(x, action)
+        self.requires_grad_(True)
+        return out
+
     def first(self, x: Tensor, action: Tensor) -> Tensor:
         """The outputs (b, outputs) of the first network alone; a gradient reaches the action and no more."""
         flat, x = self.flat.detach(), x.detach()
@@ -129,3 +136,20 @@ class Ensemble(nn.Module):
     def _parts(self, flat: Tensor) -> list[Tensor]:
         parts = torch.split(flat, self._lengths)
         return [part.view(shape) for part, shape in zip(parts, self._shapes, strict=True)]
+
+
+def least(values: Tensor, drawn: int, generator: torch.Generator) -> Tensor:
+    """The least value of all critics, or of some of them that are drawn anew (REDQ, Chen 2021, eq. 2).
+
+    Args:
+        values: (critics, n).
+        drawn: of how many; 0 stands for all.
+        generator: that draws them, on the CPU.
+
+    Returns:
+        (n,).
+    """
+    if drawn:
+        order = torch.randperm(len(values), generator=generator)
+        values = values[order[:drawn].to(values.device)]
+    return values.amin(dim=0)

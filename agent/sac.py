@@ -13,7 +13,7 @@ from regoal.agent.anchor import Pull
 from regoal.agent.config import SACConfig
 from regoal.agent.inputs import NormalisedInput
 from regoal.agent.learner import Info, policy_of
-from regoal.agent.networks import Ensemble
+from regoal.agent.networks import Ensemble, least
 from regoal.agent.normaliser import Normaliser
 from regoal.agent.optimisation import Adam, descend, polyak
 from regoal.agent.policy import LOG_STD_RANGE, Exploration, Policy
@@ -94,10 +94,7 @@ class SAC:
         The bounds are those of the reward alone, so they are applied before the entropy is added.
         """
         next_q = self.target_critic(next_x, next_action).squeeze(-1)  # (critics, n)
-        if self.config.target_critics:
-            order = torch.randperm(self.config.n_critics, generator=self._noise)
-            next_q = next_q[order[: self.config.target_critics].to(next_q.device)]
-        next_q = next_q.amin(dim=0)
+        next_q = least(next_q, self.config.target_critics, self._noise)
         discount = self.config.gamma * ~batch.terminated
         target: Tensor = (batch.reward + discount * next_q).clamp(*self.value_bounds)
         return target - discount * self.temperature.log_alpha.exp() * log_prob
@@ -113,10 +110,8 @@ class SAC:
             log_prob: (n,) its log-density.
             pulled: loss of a pull of the mean action to a source's, if there is one.
         """
-        self.critic.requires_grad_(False)  # its gradients are not wanted here
-        q = self.critic(x, action).squeeze(-1)  # (critics, n)
+        q = self.critic.held(x, action).squeeze(-1)  # (critics, n)
         q = q.mean(dim=0) if self.config.target_critics else q.amin(dim=0)
-        self.critic.requires_grad_(True)
         log_alpha = self.temperature.log_alpha
         alpha = log_alpha.detach().exp()
         loss = (alpha * log_prob - q).mean()

@@ -48,6 +48,7 @@ LONGEST_NAME = 100  # of a folder: file systems take 255 bytes
 # Settings that are younger than published tables, and the value with which runs are as they were before:
 # left out there, so that the hashes in those tables still hold.
 LATER = {"policy_average": 0.0, "practice": 0.0}
+LATER_OF_AGENTS = {"ddpg": {"target_critics": 0}}
 OF_ARMS = {*BUDGET, *START}  # settings that sources do not take over from them
 
 
@@ -88,8 +89,9 @@ class Cell:
     def identity(self, config: TrainConfig) -> dict[str, Any]:
         """Settings as TOML, without what says where it is run; a source stands there by its hash."""
         values = to_toml(config) | {"source": self.source.config_hash if self.source else ""}
-        left_out = {"out", "workers"} | {name for name, value in LATER.items() if values[name] == value}
-        return {name: value for name, value in values.items() if name not in left_out}
+        values["agent"] = _older(values["agent"], LATER_OF_AGENTS.get(values["agent"]["name"], {}))
+        del values["out"], values["workers"]
+        return _older(values, LATER)
 
 
 def cells_of(suite: Suite, out: Path) -> list[Cell]:
@@ -120,6 +122,11 @@ def cells_of(suite: Suite, out: Path) -> list[Cell]:
     everything = [*sources.values(), *cells]
     _require_different_folders(everything, suite.file)
     return everything
+
+
+def _older(values: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings without those that are younger and at the value with which runs are as they were."""
+    return {name: value for name, value in values.items() if name not in later or value != later[name]}
 
 
 def _cell(suite: Suite, task: Task, arm: Arm, seed: int, source: Cell | None, out: Path) -> Cell:

@@ -34,6 +34,7 @@ from regoal.agent.run_lock import RunLock
 
 # A quarter of an update a step: what goes on is the same, and most of the time goes into updates.
 SMALL = DDPGConfig(hidden=(16,), batch_size=16, updates_per_step=0.25)
+ENSEMBLE = dataclasses.replace(SMALL, n_critics=4, target_critics=2, critic_layer_norm=True)
 SMALL_SAC = SACConfig(hidden=(16,), batch_size=16, updates_per_step=0.25)
 
 
@@ -132,7 +133,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 @pytest.mark.parametrize("error", [Killed, Stopped])
 @pytest.mark.parametrize(("place", "count"), [("_add", 1), ("_add", 4), ("_update", 4), ("_evaluate", 3)])
-@pytest.mark.parametrize("agent", [SMALL, SMALL_SAC], ids=["ddpg", "sac"])
+@pytest.mark.parametrize("agent", [SMALL, ENSEMBLE, SMALL_SAC], ids=["ddpg", "ensemble", "sac"])
 def test_a_run_goes_on_to_the_same_bits_wherever_it_was_cut(
     tmp_path: Path,
     whole: Callable[..., Path],

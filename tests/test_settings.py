@@ -108,6 +108,7 @@ def test_defaults_are_valid() -> None:
         ({"agent": DDPGConfig(random_hold=0)}, "got 0. 1 draws each random action anew."),
         ({"agent": DDPGConfig(random_hold=10**400)}, "agent.random_hold: expected 1 to 1,000,000 steps"),
         ({"agent": SACConfig(target_critics=3)}, "agent.target_critics: expected 0 to 2, the critics"),
+        ({"agent": DDPGConfig(target_critics=2)}, "agent.target_critics: expected 0 to 1, the critics"),
         ({"agent": SACConfig(target_critics=-1)}, "agent.target_critics: expected 0 to 2, the critics"),
         ({"agent": DDPGConfig(random_hold=1.5)}, "agent.random_hold: expected a value of type int"),
         ({"agent": DDPGConfig(noise_std=-1)}, "agent.noise_std"),

@@ -103,6 +103,21 @@ def test_a_soft_target_takes_the_least_of_some_critics_and_the_actor_the_mean_of
     assert float(info["actor_loss"]) == pytest.approx(4.0)  # the mean, not the least
 
 
+def test_a_target_of_one_drawn_critic_is_that_of_each_in_turn_and_the_actor_follows_the_mean_of_all() -> None:
+    agent = learner(DDPGConfig(**SMALL, action_l2=0.0, n_critics=3, target_critics=1))
+    constant_critic(agent.target_critic, [-1.0, -2.0, -6.0])
+    constant_critic(agent.critic, [-1.0, -2.0, -6.0])
+    data = batch()
+    x = next_input(agent, data)
+    targets = np.array([float(agent.critic_target(x, data)[0]) for _ in range(3_000)])
+    drawn = np.round((targets + 1) / 0.98, 4)
+    values, counts = np.unique(drawn, return_counts=True)
+    np.testing.assert_array_equal(values, [-6.0, -2.0, -1.0])
+    np.testing.assert_allclose(counts / 3_000, 1 / 3, atol=0.04)
+    assert float(agent.update_actor(x)["actor_loss"]) == pytest.approx(3.0)  # not 1, of the first
+    assert all(parameter.requires_grad for parameter in agent.critic.parameters())
+
+
 def test_critic_loss_is_the_mean_squared_error_to_the_target() -> None:
     agent = learner(DDPGConfig(**SMALL))
     constant_critic(agent.target_critic, [-10.0])
@@ -294,7 +309,14 @@ def test_value_bounds_follow_the_reward_range() -> None:
     assert agent.value_bounds == pytest.approx((0.0, 50.0))
 
 
-@pytest.mark.parametrize("config", [DDPGConfig(**SMALL, n_critics=2), SACConfig(**SMALL, target_critics=1)])
+@pytest.mark.parametrize(
+    "config",
+    [
+        DDPGConfig(**SMALL, n_critics=2),
+        DDPGConfig(**SMALL, n_critics=2, target_critics=1),
+        SACConfig(**SMALL, target_critics=1),
+    ],
+)
 def test_an_update_mixes_no_devices(config: DDPGConfig | SACConfig) -> None:
     # The meta device has shapes and no numbers; like a GPU it takes no tensor of the CPU.
     agent = make_learner(config, point_spec(), Normaliser(4, 2), 0, device="meta")

@@ -79,9 +79,27 @@ def test_table_and_picture_are_called_as_the_suite_and_want_whole_tasks(
     assert {path.name for path in out.iterdir()} == {"mine.csv", "mine.png"}
 
 
-def test_the_guide_shows_the_committed_table() -> None:
-    results = read_results(ROOT / "benchmarks" / "results" / "transfer-levels.csv")
-    assert table(results) in (ROOT / "docs" / "finetuning.md").read_text()
+@pytest.mark.parametrize(
+    ("suite", "guide"), [("transfer-levels", "finetuning"), ("transfer-push", "objects")]
+)
+def test_the_guide_shows_the_committed_table(suite: str, guide: str) -> None:
+    results = read_results(ROOT / "benchmarks" / "results" / f"{suite}.csv")
+    assert table(results) in (ROOT / "docs" / f"{guide}.md").read_text()
+
+
+def test_what_the_readme_says_of_objects_is_in_their_table() -> None:
+    results = read_results(ROOT / "benchmarks" / "results" / "transfer-push.csv")
+    text = (ROOT / "README.md").read_text()
+    found = {task.partition(" ")[2]: compare(curves) for task, curves in curves_of(results).items()}
+    assert len(found) == 5
+    assert f"{('one', 'two', 'three', 'four', 'five')[len(results.seeds) - 1]} seeds so far" in text
+    moved = [found["friction=0.3"], found["action_rotation=60"]]
+    tuned, without, scratch = ([one.steps[arm].median for one in moved] for arm in (TUNED, WITHOUT, SCRATCH))
+    assert f"ends with in {max(tuned):,.0f} env steps, and scratch in {min(scratch):,.0f} or more" in text
+    assert f"it takes {without[0]:,.0f} steps or does not get there in 24,000" in text
+    assert without[1] == math.inf
+    worst = max(one.dip for one in found.values())
+    assert f"the mean dips by {worst:.2f} at most" in text
 
 
 def test_the_shipped_suite_has_the_arms_of_the_table() -> None:

@@ -197,6 +197,21 @@ def as_markdown(rows: Rows) -> str:
     return "\n".join(lines)
 
 
+def medians(rows: Rows, env: str) -> str:
+    """Median success over seeds, for docs: presets of an env beside each other where all were evaluated."""
+    found: dict[str, dict[int, list[float]]] = {}
+    for row in rows:
+        if row["env"] == env:
+            curve = found.setdefault(row["preset"], {})
+            curve.setdefault(int(row["env_steps"]), []).append(float(row["success"]))
+    shared = sorted(set.intersection(*(set(curve) for curve in found.values())))
+    lines = [f"| env steps | {' | '.join(found)} |", "|---" * (1 + len(found)) + "|"]
+    for steps in shared:
+        shown = (f"{median(curve[steps]):.2f}" for curve in found.values())
+        lines.append(f"| {steps:,} | {' | '.join(shown)} |")
+    return "\n".join(lines)
+
+
 def _shown(row: dict[str, str]) -> str:
     return f"{float(row['test_success']):.2f}"
 

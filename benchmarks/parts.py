@@ -98,6 +98,7 @@ PARTS = {
     "relabel-reach": _suite("relabel", "FetchReach"),
     "relabel-maze": _suite("relabel", "PointMaze"),
     "learning-push": _module("learning", "--env FetchPush-v4"),
+    "learning-efficient": _module("learning", "--env FetchPush-v4 --preset sample-efficient"),
     # A seed each: another machine goes on with the next, for the table keeps the others.
     **_learning("slide", "FetchSlide-v4"),
     **_learning("pick", "FetchPickAndPlace-v4"),

@@ -296,6 +296,21 @@ def test_more_than_three_envs_are_drawn_in_rows(tmp_path: Path) -> None:
     assert four == (2 * height, width)
 
 
+def test_medians_are_those_of_the_seeds_where_all_presets_were_evaluated() -> None:
+    def row(preset: str, seed: int, steps: int, success: float, env: str = POINT) -> dict[str, str]:
+        values = (env, preset, str(seed), str(steps), "1.0", str(success), "", "0")
+        return dict(zip(learning.COLUMNS, values, strict=True))
+
+    rows = [row("tiny", seed, 200, success) for seed, success in enumerate((0.1, 0.9, 0.25))]
+    rows += [row("tiny", 0, 100, 0.5), row("other", 0, 200, 0.75), row("other", 0, 300, 1.0)]
+    rows += [row("tiny", 0, 200, 0.0, env=MAZE)]
+    assert learning.medians(rows, POINT).splitlines() == [
+        "| env steps | tiny | other |",
+        "|---|---|---|",
+        "| 200 | 0.25 | 0.75 |",
+    ]
+
+
 def test_notes_that_are_no_texts_are_refused_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="notes: expected texts by name, got 'preset': None"):
         regoal.train(TrainConfig(env=POINT, out=str(tmp_path / "run")), notes={"preset": None})
@@ -304,5 +319,7 @@ def test_notes_that_are_no_texts_are_refused_before_anything_is_written(tmp_path
 
 def test_the_guide_tells_what_presets_were_measured_to_do() -> None:
     rows = read_rows(ROOT / "benchmarks" / "results" / "learning.csv")
-    assert learning.as_markdown(rows) in (ROOT / "docs" / "objects.md").read_text()
+    text = (ROOT / "docs" / "objects.md").read_text()
+    assert learning.as_markdown(rows) in text
+    assert learning.medians(rows, "FetchPush-v4") in text
     assert {row["preset"] for row in rows} <= set(presets.presets())

@@ -322,4 +322,36 @@ def test_the_guide_tells_what_presets_were_measured_to_do() -> None:
     text = (ROOT / "docs" / "objects.md").read_text()
     assert learning.as_markdown(rows) in text
     assert learning.medians(rows, "FetchPush-v4") in text
-    assert {row["preset"] for row in rows} <= set(presets.presets())
+    for name, env, seed, config_hash in {
+        (row["preset"], row["env"], row["seed"], row["config_hash"]) for row in rows
+    }:
+        (cell,) = learning.cells_of([(preset_named(name), env)], [int(seed)], Path("runs"))
+        assert cell.config_hash == config_hash, f"{name} is not as it was measured at seed {seed}"
+
+
+def test_the_readme_tells_what_presets_were_measured_to_do() -> None:
+    text = (ROOT / "README.md").read_text()
+    ends: dict[str, list[dict[str, str]]] = {}
+    for row in read_rows(ROOT / "benchmarks" / "results" / "learning.csv"):
+        if row["test_success"]:
+            ends.setdefault(row["preset"], []).append(row)
+
+    def told(name: str, form: str) -> str:
+        *first, last = (f"{float(row['test_success']):.2f}" for row in ends[name])
+        success = f"{', '.join(first)} and {last}" if first else last
+        minutes = [float(row["wall_seconds"]) / 60 for row in ends[name]]
+        steps = f"{int(ends[name][0]['env_steps']):,}"
+        return form.format(success=success, steps=steps, least=min(minutes), most=max(minutes))
+
+    for name, form in (
+        ("push", "{success} over 100 episodes at seeds 0 to 2, after {steps} env steps"),
+        ("push", "in {least:.1f} to {most:.1f} minutes, evaluations included"),
+        ("sample-efficient", "it needs {steps} for {success}."),
+        (
+            "pick",
+            "ends at {success} after {steps} env steps, in {least:.0f} to {most:.0f} minutes on one core",
+        ),
+        ("slide", "at {success} after {steps} at seed 0, in {most:.0f} minutes"),
+        ("maze", "{success} at seeds 0 to 2 after {steps} env steps in {least:.0f} to {most:.0f} minutes"),
+    ):
+        assert told(name, form) in text, told(name, form)

@@ -5,6 +5,7 @@ that a critic has one output, leaves out rows that no gradient flows through, an
 gradients that nobody asked for: a quarter off the time of an update.
 """
 
+import math
 import weakref
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -33,11 +34,14 @@ class Scratch:
         self._held: weakref.ref[_Hold] | None = None
 
     def place(self, use: str, number: int, shape: tuple[int, ...], like: Tensor) -> Tensor:
-        """Memory of the shape for the use."""
-        key = use, number, tuple(shape), like.device
-        if key not in self._places:
-            self._places[key] = like.new_empty(shape)
-        return self._places[key]
+        """Memory of the shape for the use: the front of one piece, however many shapes there are.
+
+        Imitation looks at another number of rows in every update.
+        """
+        key, size = (use, number, like.device, like.dtype), math.prod(shape)
+        if key not in self._places or len(self._places[key]) < size:
+            self._places[key] = like.new_empty(size)
+        return self._places[key][:size].view(shape)
 
     def hold(self) -> "_Hold | None":
         """The right to what is kept, until it is dropped; None while somebody else has it."""

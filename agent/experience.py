@@ -47,24 +47,18 @@ class Experience:
         goals_since: env steps after which goals were learned.
 
     Raises:
-        BadInput: the source's replay does not fit, or discovery, candidates or practice cannot work here.
+        BadInput: the source's replay does not fit, or a setting needs an env with two rewards.
     """
 
     def __init__(self, config: TrainConfig, spec: GoalSpec, source: Sequence[Segment] = ()) -> None:
         if config.discovery:
             _require_discovery(config, spec)
-        for name, value, idle in (("candidates", config.candidates, 1), ("practice", config.practice, 0)):
-            if value > idle and not spec.sparse:
-                least, most = spec.reward_range
-                raise BadInput(
-                    name,
-                    f"{idle} where compute_reward does not give exactly two rewards, reached and not",
-                    f"{value:g} in {spec.recipe.env_id}, which gives {least:g} to {most:g}",
-                    "Use the sparse version of the env.",
-                )
+        _require_told_apart(config, spec)
         self._config, self._spec = config, spec
-        # A run never holds more than it collects.
+        # A run never holds more than it collects. An episode takes a row more than it has steps; room is
+        # reckoned for full ones, and those that end at once take twice as many.
         most = config.steps + config.block_episodes * spec.max_episode_steps
+        most *= 2 if spec.ends_early else 1
         self.own = self._buffer(most, Stream.REPLAY)
         self.buffers = {"own": self.own}
         self._mixing = generator(config.seed, Stream.MIXING)
@@ -155,7 +149,7 @@ class Experience:
     def imitation_weight(self, env_steps: int) -> float:
         """Of hindsight imitation: 0 while goals are not learned yet, then it fades."""
         config = self._config
-        since = env_steps - max(self.goals_since, config.learning_starts)
+        since = max(env_steps - max(self.goals_since, config.learning_starts), 0)
         return 0.0 if self.own.discovering else faded(config.imitation, since, config.imitation_steps)
 
     def write(self) -> None:
@@ -209,8 +203,8 @@ class Experience:
         return f"replay buffer of up to {self.own.capacity:,} transitions, {shown} when full, {where}"
 
     def _source(self, segments: Sequence[Segment]) -> HindsightBuffer:
-        transitions = sum(segment.transitions for segment in segments)
-        source = self._buffer(transitions, Stream.SOURCE_REPLAY)
+        rows = sum(segment.transitions + segment.episodes for segment in segments)
+        source = self._buffer(rows, Stream.SOURCE_REPLAY)
         for episode in read_segments(located(self._config.source), segments):
             if len(episode) > self._spec.max_episode_steps:
                 raise BadInput(
@@ -263,6 +257,20 @@ def discovery_steps(config: TrainConfig) -> int:
 def _marks(config: TrainConfig) -> bool:
     """Whether buffers mark episodes that change what is achieved."""
     return config.discovery > 0 or config.informative_share > 0 or config.practice > 0
+
+
+def _require_told_apart(config: TrainConfig, spec: GoalSpec) -> None:
+    """That the env tells what is reached from what is not, for the settings that ask."""
+    for name, idle in (("informative_share", 0), ("imitation", 0), ("candidates", 1), ("practice", 0)):
+        value = getattr(config, name)
+        if value > idle and not spec.sparse:
+            least, most = spec.reward_range
+            raise BadInput(
+                name,
+                f"{idle} where compute_reward does not give exactly two rewards, reached and not",
+                f"{value:g} in {spec.recipe.env_id}, which gives {least:g} to {most:g}",
+                f"Use the sparse version of the env, or --set {name}={idle}.",
+            )
 
 
 def _require_discovery(config: TrainConfig, spec: GoalSpec) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import sys
 
 from regoal.agent.config import FinetuneConfig, TrainConfig
 from regoal.agent.idle import without_idle
@@ -62,6 +63,10 @@ def resolve(run: str | os.PathLike[str], config: FinetuneConfig) -> TrainConfig:
         mode=mode,
         **starts,
     )
+    if source.source and (mode == "scratch" or resolved.fresh_networks):
+        # Without discovery, imitation and practice, where its own source had them.
+        told = f"{os.fspath(run)} was fine-tuned and has other settings than for networks that start afresh"
+        print(f"{config.out}: {told}: name its source, {source.source}", file=sys.stderr)
     # Twice: what they leave idle is 0, and what they ask for themselves is refused where it is idle.
     return with_texts(without_idle(with_texts(resolved, config.overrides)), config.overrides)
 

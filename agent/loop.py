@@ -40,7 +40,7 @@ from regoal.agent.rollouts import Rollouts
 from regoal.agent.run_folder import RunLog, make_run_folder, write_settings, writing
 from regoal.agent.run_lock import RunLock
 from regoal.agent.run_state import RunState
-from regoal.agent.source import load_source
+from regoal.agent.source import give_fresh_critics_their_rate, load_source
 from regoal.agent.updating import make_updates
 from regoal.buffers.episode import Episode
 from regoal.envs.goal_spec import GoalSpec
@@ -97,6 +97,7 @@ class Training:
             require_agent_works(config.agent, spec, config.seed, self.device)
         agent = agent_that_learns(config)
         self.learner = make_learner(agent, spec, self.normaliser, config.seed, self.device)
+        give_fresh_critics_their_rate(self.learner, config)
         if config.imitation:
             require_critic(self.learner, agent_name(config.agent))
         self.anchor: Anchor | None = None

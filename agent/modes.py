@@ -150,8 +150,9 @@ def agent_that_learns(config: "TrainConfig") -> "AgentConfig":
     """The agent of a run, with the learning rate of its mode.
 
     Weights that are kept know more than a buffer of target episodes can tell them yet: at the rate at which
-    they were learned they fit the few episodes and lose what they knew. Those that start afresh, and agents
-    without such a share, have the rate of their settings.
+    they were learned they fit the few episodes and lose what they knew. Those that start afresh, critics
+    that are reset among them (`give_fresh_critics_their_rate`), and agents without such a share have the
+    rate of their settings.
     """
     share = getattr(config.agent, "finetune_lr_share", 1.0)
     if not config.source or config.fresh_networks or share == 1.0:

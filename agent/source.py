@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from regoal.agent.agents import is_own
 from regoal.agent.checkpoints import newest_checkpoint
 from regoal.agent.config import TrainConfig
+from regoal.agent.modes import agent_that_learns
 from regoal.agent.policy import Policy
 from regoal.agent.replay_files import Segment
 from regoal.agent.run_folder import read_config
@@ -16,8 +17,9 @@ from regoal.errors import BadInput
 if TYPE_CHECKING:
     from regoal.agent.learner import Learner
 
-# Settings that shape the learner's arrays: they cannot differ between source and target.
+# Settings that shape the learner's arrays.
 SHAPING = ("hidden", "n_critics", "critic_layer_norm")
+ACTOR_SHAPING = ("hidden",)
 # Stands in the names of the modules and optimisers that a reset of the critics leaves as they were made.
 CRITIC = "critic"
 
@@ -33,6 +35,7 @@ def load_source(learner: "Learner", config: TrainConfig) -> None:
     """
     # Here and not above: who ranks or evaluates policies needs no torch.
     from regoal.agent.learner import load_state, set_actor
+    from regoal.agent.networks import Ensemble
 
     checkpoint = newest_checkpoint(Path(config.source))
     names = (*learner.modules(), *learner.optimisers())
@@ -57,7 +60,24 @@ def load_source(learner: "Learner", config: TrainConfig) -> None:
         fix = "Leave alone what gives networks their shape."
         raise BadInput("agent", "networks of the source's shape", "; ".join(others), fix) from error
     if config.source and not config.fresh_networks and read_config(config.source).policy_average:
-        set_actor(learner.actor, checkpoint.policy())  # what was kept is not the newest
+        for actor in (learner.actor, learner.modules().get("target_actor")):
+            if isinstance(actor, Ensemble):
+                set_actor(actor, checkpoint.policy())  # what was kept is not the newest
+
+
+def kept_shapes(config: TrainConfig) -> tuple[str, ...]:
+    """Settings that cannot differ between a run and its source: those that shape what it keeps of it."""
+    if config.fresh_networks:
+        return ()
+    return ACTOR_SHAPING if config.critic_reset else SHAPING
+
+
+def give_fresh_critics_their_rate(learner: "Learner", config: TrainConfig) -> None:
+    """Let critics that start afresh learn at `agent.lr`, and not at the rate of weights that are kept."""
+    if config.critic_reset and agent_that_learns(config) is not config.agent:
+        for name, optimiser in learner.optimisers().items():
+            if CRITIC in name:
+                optimiser.lr = config.agent.lr  # type: ignore[attr-defined]
 
 
 def require_source_fits(config: TrainConfig, spec: GoalSpec) -> None:
@@ -114,7 +134,7 @@ def _require_same_shape(source: TrainConfig, config: TrainConfig) -> None:
     if theirs["name"] != ours["name"]:
         expected = f"the source's, {theirs['name']!r}"
         raise BadInput("agent", expected, repr(ours["name"]), "Leave it out to keep it.")
-    for name in SHAPING:
+    for name in kept_shapes(config):
         if theirs.get(name) != ours.get(name):
             fix = "The weights of the source have its shape."
             raise BadInput(f"agent.{name}", f"the source's, {theirs.get(name)}", str(ours.get(name)), fix)

@@ -19,7 +19,7 @@ from regoal.agent.config import TrainConfig
 from regoal.agent.idle import without_idle
 from regoal.agent.modes import MODES, START, parse_mode, start_settings
 from regoal.agent.settings import to_toml, typed
-from regoal.agent.source import SHAPING
+from regoal.agent.source import SHAPING, kept_shapes
 from regoal.agent.trust import require_trusted, trusted_agent
 from regoal.agent.validation import validated
 from regoal.benchmarks.grid import (
@@ -138,7 +138,7 @@ def _cell(suite: Suite, task: Task, arm: Arm, seed: int, source: Cell | None, ou
         config, seed=seed, out=str(out / "cells" / name), source=str(source.path) if source else ""
     )
     config = _sound(config, place)
-    if source is not None and not config.fresh_networks:
+    if source is not None:
         _require_shape(config, source.config, place)
     columns = {
         "suite": suite.name,
@@ -248,7 +248,7 @@ def _sound(config: TrainConfig, place: str) -> TrainConfig:
 
 
 def _require_shape(config: TrainConfig, source: TrainConfig, place: str) -> None:
-    for name in SHAPING:
+    for name in kept_shapes(config):
         theirs, ours = getattr(source.agent, name, None), getattr(config.agent, name, None)
         if theirs != ours:
             fix = "Write it into [settings] or [grid], for both, and not into one alone."

@@ -52,11 +52,12 @@ class Comparison:
     def share_of_scratch(self) -> str:
         """Steps of fine-tuning for each step of scratch, both with hindsight (medians).
 
-        Where half of the scratch runs did not get there it is less than what is said; where half of the
-        fine-tuned ones did not there is nothing to say.
+        Where more than half of the scratch runs did not get there it is less than what is said; where more
+        than half of the fine-tuned ones did not, or scratch was there before it learned, there is nothing
+        to say.
         """
         tuned, scratch = self.steps[TUNED], self.steps[SCRATCH]
-        if not math.isfinite(tuned.median):
+        if not math.isfinite(tuned.median) or scratch.median == 0:
             return ""
         if not math.isfinite(scratch.median):
             return f"< {tuned.median / scratch.last_step:.2f}"
@@ -67,11 +68,13 @@ def compare(curves: dict[str, Curve]) -> Comparison:
     """Put the arms in one target side by side."""
     threshold = SHARE_OF_FINAL * float(final_success(curves[SCRATCH]).mean())
     mean = curves[TUNED].success.mean(axis=0)
+    # Nobody gets to what scratch has not shown to be there.
+    goal = threshold if threshold > 0 else math.inf
     return Comparison(
         zero_shot=float(zero_shot(curves[TUNED]).mean()),
         threshold=threshold,
         steps={
-            arm: reached(steps_to_threshold(curve, threshold, HOLD), float(curve.steps[-1]))
+            arm: reached(steps_to_threshold(curve, goal, HOLD), float(curve.steps[-1]))
             for arm, curve in curves.items()
         },
         dip=float(mean[0] - mean.min()),

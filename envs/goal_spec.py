@@ -158,6 +158,11 @@ class GoalSpec:
         horizon = 1.0 / (1.0 - gamma)
         return min(low, low * horizon), max(high, high * horizon)
 
+    @property
+    def ends_early(self) -> bool:
+        """Whether reaching a goal may end an episode before its time limit."""
+        return not self._never_terminates
+
     def close(self) -> None:
         """Close the env that does the scoring, if there is one."""
         while self._scorer:

@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from regoal import BadInput, FinetuneConfig, finetune, resume, train
+from regoal.agent import training
 from regoal.agent.averaging import PolicyAverage
 from regoal.agent.checkpoints import newest_checkpoint
+from regoal.agent.finetuning import resolve
 from regoal.agent.learner import set_actor
 from regoal.agent.networks import Ensemble
 from regoal.agent.policy import Policy
@@ -77,6 +79,15 @@ def test_fine_tuning_starts_from_what_was_kept(tmp_path: Path, averaged: Path, m
         run = finetune(source, dataclasses.replace(target, out=str(tmp_path / f"tuned-{source.name}"))).path
         for before, after in zip(kept.weights, Policy.load(run).weights, strict=True):
             np.testing.assert_allclose(before, after, rtol=1e-6)
+
+
+def test_the_first_targets_of_fine_tuning_follow_what_was_kept(tmp_path: Path, averaged: Path) -> None:
+    target = FinetuneConfig(out=str(tmp_path / "never"), steps=300, workers=0)
+    spec = training.GoalSpec.of("regoal/PointReach-v0")
+    learner = training.begin(training.validated(resolve(averaged, target)), spec).learner
+    spec.close()
+    modules = learner.modules()
+    assert torch.equal(modules["target_actor"].flat, modules["actor"].flat)
 
 
 def test_weights_of_another_shape_are_refused(averaged: Path) -> None:

@@ -17,6 +17,7 @@ from regoal.agent.inspection import inspect
 from regoal.agent.replay_files import read_segments
 from regoal.agent.validation import validated
 from regoal.buffers import Episode, HindsightBuffer
+from regoal.envs.goal_spec import GoalSpec
 from regoal.errors import BadInput
 
 from .fake_spec import point_spec
@@ -107,6 +108,27 @@ def experience_of(tmp_path: Path, **changes: Any) -> Experience:
     return Experience(config, POINT)
 
 
+def test_a_run_holds_all_it_collects_however_short_its_episodes(tmp_path: Path) -> None:
+    spec = GoalSpec.of("regoal/PointReach-v0", terminate_on_success=True)
+    config = TrainConfig(env="regoal/PointReach-v0", out=str(tmp_path), steps=1_000)
+    experience = Experience(config, spec)
+    whole, at_goal = episode_of(still=True), np.array([-0.5, 0.0])
+    short = dataclasses.replace(
+        whole,
+        observation=whole.observation[:2],
+        achieved_goal=whole.achieved_goal[:2],
+        desired_goal=at_goal,
+        action=whole.action[:1],
+        reward=spec.reward(at_goal[None], at_goal[None]),
+        terminated=True,
+        success=np.ones(1, np.bool_),
+    )
+    for index in range(config.steps):
+        experience.add(dataclasses.replace(short, index=index))
+    assert len(experience.own) == config.steps
+    spec.close()
+
+
 def test_it_ends_when_enough_episodes_change_what_is_achieved(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -124,7 +146,9 @@ def test_it_ends_when_enough_episodes_change_what_is_achieved(
     assert not experience.own.discovering
     assert experience.goals_since == 2_500
     assert experience.sample(64, 2_550).n_relabelled > 0
-    # The pull fades from when goals are learned.
+    # The pull fades from when goals are learned, and is not more before learning starts.
+    late = experience_of(tmp_path, discovery=0.0, learning_starts=1_000)
+    assert [late.imitation_weight(steps) for steps in (0, 1_000, 1_100)] == [2.0, 2.0, 1.5]
     assert [experience.imitation_weight(2_500 + steps) for steps in (0, 100, 400, 500)] == [2.0, 1.5, 0, 0]
 
 

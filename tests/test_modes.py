@@ -216,6 +216,35 @@ def test_critics_start_afresh_and_the_actor_does_not(tmp_path: Path, sources: di
         assert not np.array_equal(started[name], source[name])
 
 
+def test_fresh_critics_may_be_others_than_the_sources(tmp_path: Path, sources: dict[str, Path]) -> None:
+    others = {"agent.n_critics": "3", "agent.target_critics": "1", "agent.critic_layer_norm": "true"}
+    out = _tuned(sources["ddpg"], tmp_path / "run", critic_reset=True, overrides=others)
+    assert _rows(out)[-1]["gradient_steps"] == "50"
+    with pytest.raises(BadInput, match=r"agent.n_critics: expected the source's, 1, got 3"):
+        _tuned(sources["ddpg"], tmp_path / "other", overrides=others)
+    with pytest.raises(BadInput, match=r"agent.hidden: expected the source's"):
+        _tuned(sources["ddpg"], tmp_path / "other", critic_reset=True, overrides={"agent.hidden": "[8]"})
+    out = _tuned(sources["ddpg"], tmp_path / "rlpd", "rlpd", overrides=others)
+    assert _rows(out)[-1]["gradient_steps"] == "100"
+
+
+def test_critics_that_are_reset_learn_at_the_rate_of_fresh_ones(
+    tmp_path: Path, sources: dict[str, Path]
+) -> None:
+    def rates(source: str, **changes: Any) -> dict[str, float]:
+        overrides = {"agent.finetune_lr_share": "0.25"}
+        config = FinetuneConfig(out=str(tmp_path / "never"), steps=300, overrides=overrides, **changes)
+        spec = training.GoalSpec.of("regoal/PointReach-v0")
+        learner = training.begin(training.validated(resolve(sources[source], config)), spec).learner
+        return {name: optimiser.lr for name, optimiser in learner.optimisers().items()}
+
+    for source, agent in AGENTS.items():
+        kept = rates(source)
+        assert set(kept.values()) == {agent.lr / 4}
+        reset = kept | {"critic_optimiser": agent.lr}
+        assert rates(source, critic_reset=True) == reset
+
+
 def test_rlpd_takes_replay_and_input_statistics_but_no_network(
     tmp_path: Path, sources: dict[str, Path]
 ) -> None:
@@ -346,6 +375,17 @@ def test_a_source_is_left_as_it_is(tmp_path: Path, sources: dict[str, Path]) -> 
         with pytest.raises(BadInput, match="a folder outside the source's"):
             _tuned(source, inside, "naive")
     assert before == {path: path.read_bytes() for path in sorted(source.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize("mode", ["scratch", "rlpd", "naive"])
+def test_networks_that_start_afresh_want_settings_for_it(
+    tmp_path: Path, sources: dict[str, Path], mode: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tuned = _tuned(sources["ddpg"], tmp_path / "tuned", keep_replay=True)
+    for source, told in ((sources["ddpg"], False), (tuned, mode != "naive")):
+        capsys.readouterr()
+        resolve(source, FinetuneConfig(out="x", mode=mode))
+        assert (f"name its source, {sources['ddpg']}" in capsys.readouterr().err) == told
 
 
 def test_of_a_long_replay_the_newest_is_taken(tmp_path: Path, sources: dict[str, Path]) -> None:

@@ -118,6 +118,27 @@ def test_memory_is_used_again_when_a_pass_is_over() -> None:
     assert net.scratch.hold() is not None
 
 
+def test_memory_does_not_grow_with_the_number_of_shapes() -> None:
+    net = network(2, [5, 5], 1, 0)
+
+    def taken() -> int:
+        return sum(place.numel() for place in net.scratch._places.values())
+
+    def passed(n: int) -> None:
+        x = normal(n, n, X_SIZE)
+        torch.testing.assert_close(net(x), net.plain(x))
+        expected = gradients(net.plain(x).sum(), net.flat)[0]
+        torch.testing.assert_close(gradients(net(x).sum(), net.flat)[0], expected)
+        with torch.no_grad():
+            torch.testing.assert_close(net(x), net.plain(x))
+
+    passed(40)
+    most = taken()
+    for n in (3, 17, 40, 1, 39):
+        passed(n)
+    assert taken() == most
+
+
 def test_memory_that_is_needed_again_and_was_written_is_found_out() -> None:
     net, x = network(1, [5, 5], 1, 0), normal(0, 4, X_SIZE)
     first = net(x).sum()

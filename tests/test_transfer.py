@@ -46,6 +46,19 @@ def test_what_never_got_there_is_not_divided_by() -> None:
     assert compare(curves | {TUNED: _curve(late)}).share_of_scratch == ""
 
 
+def test_where_scratch_shows_nothing_nobody_gets_there() -> None:
+    never, there = [0.0] * 7, [0.3, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9]
+    found = compare({TUNED: _curve(there), WITHOUT: _curve(never), SCRATCH: _curve(never)})
+    assert [found.steps[arm].got_there for arm in (TUNED, WITHOUT, SCRATCH)] == [0, 0, 0]
+    assert found.share_of_scratch == ""
+
+
+def test_what_scratch_can_before_it_learns_is_no_share() -> None:
+    always, late = [0.9] * 7, [0.5, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9]
+    found = compare({TUNED: _curve(late), WITHOUT: _curve(late), SCRATCH: _curve(always)})
+    assert (found.steps[SCRATCH].median, found.share_of_scratch) == (0, "")
+
+
 def test_a_task_whose_runs_are_not_all_finished_is_left_out() -> None:
     rows = read_results(ROOT / "benchmarks" / "results" / "transfer-levels.csv").rows
     first, second, *_ = read_results(ROOT / "benchmarks" / "results" / "transfer-levels.csv").tasks

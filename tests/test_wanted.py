@@ -93,9 +93,10 @@ def test_it_is_refused_where_it_cannot_work(tmp_path: Path) -> None:
     ):
         with pytest.raises(BadInput, match=told):
             validated(dataclasses.replace(plain, **changes))  # type: ignore[arg-type]
-    with pytest.raises(
-        BadInput, match="candidates: expected 1 where compute_reward does not give exactly two"
-    ):
-        train(dataclasses.replace(plain, env="FetchReachDense-v4"))
+    for name, value, idle in (("candidates", 4, 1), ("informative_share", 0.5, 0), ("imitation", 2.0, 0)):
+        told = f"{name}: expected {idle} where compute_reward does not give exactly two"
+        config = TrainConfig("FetchReachDense-v4", str(tmp_path / "run"), **{name: value})  # type: ignore[arg-type]
+        with pytest.raises(BadInput, match=told):
+            train(config)
     assert without_idle(plain).candidates == 4
     assert without_idle(dataclasses.replace(plain, relabel="none")).candidates == 1

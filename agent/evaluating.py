@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 
 
 def evaluate(training: "Training", rollouts: Rollouts, stop: StopRequest) -> None:
-    """Begin an evaluation; workers play it while learning goes on."""
-    write_evaluation(training, rollouts, stop)
+    """Begin an evaluation; workers play it while learning goes on.
+
+    The one before is waited for, even where a stop was asked for: there is room for one that has no row yet.
+    """
+    write_evaluation(training, rollouts)
     config, state = training.config, training.state
     training.evaluated = training.policy
     begin_evaluation(training, rollouts)
@@ -36,13 +39,14 @@ def begin_evaluation(training: "Training", rollouts: Rollouts) -> None:
     training.faults.evaluation = 0
 
 
-def write_evaluation(training: "Training", rollouts: Rollouts, stop: StopRequest) -> None:
-    """Wait for the evaluation, if one was begun, and write its row; a stop leaves it for later."""
+def write_evaluation(training: "Training", rollouts: Rollouts, stop: StopRequest | None = None) -> None:
+    """Wait for the evaluation, if one was begun, and write its row; a stop leaves it for later, if given."""
     state = training.state
     if state.pending is None:
         return
     try:
-        found = rollouts.evaluation(training.faults.in_evaluation, stop.leave_evaluation)
+        leave = stop.leave_evaluation if stop else lambda: None
+        found = rollouts.evaluation(training.faults.in_evaluation, leave)
     except EvaluationLeft:
         return
     row, state.pending = state.pending, None

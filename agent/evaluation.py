@@ -1,16 +1,20 @@
 """Success of a policy over episodes with fixed seeds."""
 
+import itertools
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from regoal.agent.faults import MOST_IN_A_ROW
 from regoal.agent.policy import Policy
 from regoal.agent.rollout import play
 from regoal.agent.seeding import Stream, env_seed
 from regoal.buffers.episode import Episode
 from regoal.envs.goal_spec import GoalSpec
 from regoal.envs.recipe import Env
+from regoal.errors import SpoiledEpisode
 
 
 @dataclass(frozen=True)
@@ -94,12 +98,27 @@ def play_outcomes(
 ) -> list[Outcome]:
     """Play `episodes` without exploration; episode i of a seed is the same one whatever was played before.
 
+    One that the env spoils is told of and played anew with another seed, as in the evaluations of a run.
+
     Args:
         tick: called after every episode, to show progress or to stop by raising.
+
+    Raises:
+        SpoiledEpisode: one too many was spoiled.
+        RunFault: the env broke its contract otherwise.
     """
-    outcomes = []
+    outcomes, spoiled = [], 0
     for index in range(episodes):
-        episode = play(env, spec, policy, seed=env_seed(seed, Stream.EVALUATION, index), index=index)
+        for attempt in itertools.count():
+            attempt_seed = env_seed(seed, Stream.EVALUATION, index, attempt)
+            try:
+                episode = play(env, spec, policy, seed=attempt_seed, index=index)
+                break
+            except SpoiledEpisode as fault:
+                spoiled += 1
+                if spoiled >= MOST_IN_A_ROW:
+                    raise
+                print(f"{fault} The episode is discarded and played anew.", file=sys.stderr)
         outcomes.append(Outcome.of(episode))
         tick()
     return outcomes

@@ -53,5 +53,5 @@ class FaultCount:
         self._told += 1
         if self._told <= MOST_TOLD:
             last = self._told == MOST_TOLD
-            more = "; further ones are only counted, failed_episodes in metrics.csv" if last else ""
+            more = "; further ones are only counted, in metrics.csv" if last else ""
             print(f"{self._run}: {fault} The episode is discarded and played anew{more}.", file=sys.stderr)

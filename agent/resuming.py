@@ -94,14 +94,20 @@ def resumable(run: Path, config: TrainConfig) -> Checkpoint:
                 f"{run}, which is finished and has not",
                 "Train with --keep-replay to go on later, or fine-tune from it.",
             )
-        held = progress["experience"]["buffers"]["own"]["n_episodes"]
-        fault = segments_fault(run, checkpoint.segments)
-        if fault is None and held > sum(segment.episodes for segment in checkpoint.segments):
-            fault = "not all its episodes could be saved"
+        fault = fault_of_episodes(checkpoint)
         if fault is None:
             return checkpoint
         warnings.warn(f"{checkpoint.path}: {fault}; falling back to the generation before", stacklevel=2)
     raise BadInput("run", "a checkpoint that is whole", f"none in {run}", "Train again, or copy it again.")
+
+
+def fault_of_episodes(checkpoint: Checkpoint) -> str | None:
+    """What is wrong with the episodes that a run would go on with; None if nothing is."""
+    held = _progress(checkpoint)["experience"]["buffers"]["own"]["n_episodes"]
+    fault = segments_fault(checkpoint.path.parents[1], checkpoint.segments)
+    if fault is None and held > sum(segment.episodes for segment in checkpoint.segments):
+        return "not all its episodes could be saved"
+    return fault
 
 
 def _progress(checkpoint: Checkpoint) -> dict[str, Any]:

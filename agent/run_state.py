@@ -17,7 +17,7 @@ class RunState:
         gradient_steps: updates made.
         episodes: collected; also the number of the next one.
         discarded_steps: env steps that were played and not learned from: their episode was spoiled.
-        failed_episodes: episodes that the env spoiled, evaluations included.
+        failed_episodes: training episodes that the env spoiled.
         failed_in_a_row: the last so many were.
         evaluations: begun, the one before the first step included.
         steps_seen: env steps that updates were made for.

@@ -129,7 +129,7 @@ def run_suite(
             )
         schedule = Schedule(suite, cells, out, launcher, silent_seconds)
         schedule.run(stop, wanted, retry=retry)
-        write_results(out)
+        write_results(out, [cell.path for cell in cells if is_finished(cell)])
     say(schedule.summary())
     if stop.requested:
         say("stopped; the same command goes on")
@@ -184,7 +184,6 @@ class Schedule:
     ) -> None:
         self._cells, self._out, self._launcher, self._silent_seconds = cells, out, launcher, silent_seconds
         self._origin = {"command": command_of(suite), "commit": commit()}
-        self._places = {cell.name: place for place, cell in enumerate(cells)}
         self._finished = {cell.name for cell in cells if is_finished(cell)}
         self._before = len(self._finished)
         self._running: dict[str, Watched] = {}
@@ -244,7 +243,7 @@ class Schedule:
             ):
                 waiting.remove(cell)
                 self._attempts[cell.name] += 1
-                columns = dict(cell.columns) | self._origin | {"place": self._places[cell.name]}
+                columns = dict(cell.columns) | self._origin
                 self._running[cell.name] = Watched(cell, _size(cell.log), time.monotonic())
                 self._launcher.start(cell.name, Job(cell, columns))
 
@@ -271,8 +270,11 @@ class Schedule:
     def _fail(self, cell: Cell, error: str) -> None:
         self._left -= 1
         self.failures[cell.name] = Failure(cell.name, error, self._attempts[cell.name])
-        write_failures(self._out, self.failures.values())
         say(f"FAILED {cell.name}: {error} ({cell.log})")
+        try:
+            write_failures(self._out, self.failures.values())
+        except OSError as fault:  # a full disk fails this cell, and perhaps no other
+            say(f"{self._out / FAILURES} could not be written: {fault}")
 
     def _watch(self) -> None:
         """End what has been silent for too long."""

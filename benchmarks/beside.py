@@ -208,7 +208,7 @@ def compare(env: str, seed: int, minutes: float, out: Path, results: Path) -> in
     require_registered(env)
     folder = out / folder_name(env) / f"seed-{seed}" / f"{minutes:g}-minutes"
     sides = [make(env, seed, minutes, folder) for make in (our_side, peer_side)]
-    before = read_table(results / TABLE, COLUMNS)
+    read_table(results / TABLE, COLUMNS)  # told now, and not after an hour, if it is none
     say(f"{env}: {minutes:g} minutes each, one after the other; leave the machine alone")
     for side in sides:
         if signal := measure(side, 60 * minutes):
@@ -216,7 +216,7 @@ def compare(env: str, seed: int, minutes: float, out: Path, results: Path) -> in
             say(f"stopped; with the same command {side.label} {how}, and what is measured stays")
             return 128 + signal
     now = [row for side in sides for row in rows_of(side.label, side.rows(), env, seed, 60 * minutes)]
-    rows = merged(before, now)
+    rows = merged(read_table(results / TABLE, COLUMNS), now)
     replace_rows(results / TABLE, Row, rows)
     draw_over_minutes((results / TABLE).with_suffix(".png"), curves_of(rows), "Learning in the same time")
     print(f"{as_table(now, minutes)}\n\n{verdict(now, minutes)}\n{results / TABLE}")

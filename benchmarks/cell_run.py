@@ -104,21 +104,27 @@ def _run(job: Job) -> None:
 
 
 def _checkpoint_to_go_on_from(cell: Cell, lock_seconds: float) -> Checkpoint | None:
-    """The newest checkpoint of a cell; a folder without one to rely on is emptied.
+    """The newest checkpoint of a cell between two blocks; a folder without one to rely on is emptied.
+
+    One that was saved after an error is not bit-exact, and is taken away.
 
     Raises:
         BadInput: another process works on it, or it is the run of other settings.
     """
-    with _locked(cell.path, lock_seconds):
-        checkpoint = _newest(cell.path)
-        if (cell.path / "config.toml").exists() and checkpoint is not None:
+    from regoal.agent.resuming import fault_of_episodes  # here, because whoever makes jobs needs no torch
+
+    with locked(cell.path, lock_seconds):
+        if (cell.path / "config.toml").exists() and _newest(cell.path) is not None:
             require_same_settings(cell)
             # It may lie elsewhere now, or its source may.
             if to_toml(read_config(cell.path)) != to_toml(cell.config):
                 rewrite_config(cell.path, cell.config)
-            if not checkpoint.state["progress"]["inside_block"]:
-                return checkpoint
-        # Killed before it had saved anything; or saved after an error, which is not bit-exact.
+            for checkpoint in whole_checkpoints(cell.path):
+                progress = checkpoint.state["progress"]
+                if progress["finished"] or not (progress["inside_block"] or fault_of_episodes(checkpoint)):
+                    return checkpoint
+                shutil.rmtree(checkpoint.path)
+        # Killed before it had saved anything to rely on.
         for path in cell.path.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
@@ -134,7 +140,7 @@ def _newest(run: Path) -> Checkpoint | None:
 
 
 @contextlib.contextmanager
-def _locked(run: Path, seconds: float) -> Iterator[None]:
+def locked(run: Path, seconds: float) -> Iterator[None]:
     """Under the lock of a run, waiting a little for a process that is about to end."""
     end, told = time.monotonic() + seconds, False
     with contextlib.ExitStack() as stack:

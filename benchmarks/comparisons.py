@@ -105,7 +105,7 @@ class Verdict:
 
     @property
     def too_few(self) -> bool:
-        """Nothing could have been claimed, however large the difference."""
+        """So few pairs differ that nothing can be claimed, however large the difference."""
         return self.least_p > self.level
 
     @property
@@ -122,8 +122,9 @@ class Verdict:
         interval = "" if math.isnan(self.low) else f" [{self.low:+.2f}, {self.high:+.2f}]"
         measured = f"mean difference {self.difference:+.2f}{interval}, p = {self.p:.2g}"
         if self.too_few:
+            few = "seeds" if self.differing == self.pairs else "pairs that differ"
             return (
-                f"Too few seeds to claim a difference: {self.differing} of {self.pairs} pairs differ, so p "
+                f"Too few {few} to claim a difference: {self.differing} of {self.pairs} pairs differ, so p "
                 f"cannot be below {self.least_p:.2g}, and {self.needed} must for p <= {self.level:.2g} "
                 f"({measured})."
             )

@@ -31,6 +31,17 @@ class Curve:
     success: NDArray[Any]
 
 
+def up_to(curve: Curve, last_step: float) -> Curve:
+    """A curve as far as some env steps, where it is between two evaluations along the line between them."""
+    if curve.steps[-1] <= last_step:
+        return curve
+    before = curve.steps < last_step
+    at_end = [np.interp(last_step, curve.steps, run) for run in curve.success]
+    return Curve(
+        np.append(curve.steps[before], last_step), np.column_stack([curve.success[:, before], at_end])
+    )
+
+
 def read_curve(runs: Sequence[str | os.PathLike[str]]) -> Curve:
     """The curve of runs that were evaluated at the same steps.
 

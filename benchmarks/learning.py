@@ -219,10 +219,11 @@ def _shown(row: dict[str, str]) -> str:
 def measure(pairs: Sequence[tuple[Preset, str]], cells: Sequence[Cell], results: Path, jobs: int) -> int:
     """Run what is missing of the cells, and write table and picture; returns the exit code.
 
-    A run that fails takes no rows of its env and preset away.
+    A run that fails takes no rows of its env and preset away. Where these are of other settings, the rows of
+    the runs that went well wait in their folders until it does, too.
     """
     table = results / TABLE
-    before = read_table(table, COLUMNS)
+    read_table(table, COLUMNS)  # told now, and not after hours, if it is none
     say(f"{len(cells)} runs, {jobs} at a time; each prints into the .log beside its folder")
     outcomes = run_all(learn, cells, jobs, label=lambda cell: str(cell.path))
     now: Rows = []
@@ -239,8 +240,14 @@ def measure(pairs: Sequence[tuple[Preset, str]], cells: Sequence[Cell], results:
             f"{cell.path}: success {last['test_success']} over {TEST_EPISODES} episodes "
             f"after {int(last['env_steps']):,} env steps, {last['wall_seconds']} s"
         )
+    before = read_table(table, COLUMNS)  # others may have written to it in the meantime
+    gone, old = outdated(before, well), outdated(before, pairs)
+    waiting = {(env, preset) for env, preset, _ in old - gone}
+    for env, preset in sorted(waiting):
+        say(f"{env} {preset}: the table keeps its rows of other settings until all runs have gone well")
+    now = [row for row in now if (row["env"], row["preset"]) not in waiting]
     if now:
-        replace_rows(table, Row, merged(before, now, outdated(before, well)))
+        replace_rows(table, Row, merged(before, now, gone))
         curves = curves_of(read_table(table, COLUMNS))
         draw_medians(table.with_suffix(".png"), curves, "Learning with presets")
         print(table)

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -37,7 +38,7 @@ class NodeLost(ProcessDied):
 class Processes(Generic[Item, Result]):
     """Calls a module-level function on items, each call in a process of its own; a context manager.
 
-    The processes ignore SIGINT, which a terminal sends to all, so that they are asked to stop once and not
+    The processes never see SIGINT, which a terminal sends to all, so that they are asked to stop once and not
     twice, and end when this one does, however it ends.
 
     Args:
@@ -207,15 +208,13 @@ def _as_asked(outcome: Any, stop: StopRequest) -> Any:
 
 @contextlib.contextmanager
 def _deaf_to_interrupts() -> Iterator[None]:
-    """Around the start of a child, which inherits it; a thread may not, and nobody types on a cluster."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Around the start of a child, which inherits the mask; a Ctrl-C of that moment comes to us after it."""
+    resource_tracker.ensure_running()  # its own start would take the mask off
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

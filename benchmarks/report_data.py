@@ -1,5 +1,6 @@
 """What a report says, as numbers: read from the folder of a benchmark, worked out once for all its forms."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from regoal.benchmarks.benchmark_folder import SUITE, Failure, read_failures
 from regoal.benchmarks.comparisons import Verdict, enough_seeds, probability_of_improvement
-from regoal.benchmarks.curves import Curve
+from regoal.benchmarks.curves import Curve, up_to
 from regoal.benchmarks.grid import Suite
 from regoal.benchmarks.measures import Reached, area, final_success, reached
 from regoal.benchmarks.results import RESULTS, Results, read_results
@@ -39,7 +40,7 @@ class Arm:
         name: of the arm.
         seeds: those whose cells are finished in every task that is meant.
         final: mean success of the last evaluations.
-        area: mean success over the run.
+        area: mean success over the run, as far as all arms of a task have run.
         final_iqm, area_iqm: their interquartile means.
         steps: how soon runs reached each of `THRESHOLDS`.
         one_budget: whether the tasks end at the same step, so that steps of different tasks compare.
@@ -182,20 +183,39 @@ class Table:
         return tuple(seed for seed in self.results.seeds if finished and all(seed in one for one in finished))
 
     def scores(
-        self, arm: str, tasks: list[str], seeds: tuple[int, ...], measure: Callable[[Curve], Floats]
+        self,
+        arm: str,
+        tasks: list[str],
+        seeds: tuple[int, ...],
+        measure: Callable[[Curve], Floats],
+        *,
+        shared: bool = False,
     ) -> Floats:
-        """(seeds, tasks) a measure of the runs of an arm."""
+        """(seeds, tasks) a measure of the runs of an arm, or of as much of them as all arms have run."""
         columns = []
         for task in tasks:
-            rows = self.results.seeds_of(task, arm)
-            columns.append(measure(self.curves[task, arm])[[rows.index(seed) for seed in seeds]])
+            rows, curve = self.results.seeds_of(task, arm), self.curves[task, arm]
+            of_runs = measure(up_to(curve, self.shared_steps(task)) if shared else curve)
+            columns.append(of_runs[[rows.index(seed) for seed in seeds]])
         return np.stack(columns, axis=1)
+
+    def shared_steps(self, task: str) -> float:
+        """Env steps that all arms of a task have run: areas over other spans do not compare.
+
+        Arms that were evaluated once have no area, and do not cut those of others.
+        """
+        ends = [
+            float(curve.steps[-1])
+            for (of, _), curve in self.curves.items()
+            if of == task and len(curve.steps) > 1
+        ]
+        return min(ends, default=math.inf)
 
     def arm(self, name: str, tasks: list[str], whole: bool) -> Arm:
         """The figures of an arm over tasks."""
         seeds = self.seeds(name, tasks)
         final = self.scores(name, tasks, seeds, final_success)
-        over_run = self.scores(name, tasks, seeds, mean_success)
+        over_run = self.scores(name, tasks, seeds, mean_success, shared=True)
         last = {float(self.curves[task, name].steps[-1]) for task in tasks}
         steps = [
             self.scores(name, tasks, seeds, lambda curve, at=at: steps_to_threshold(curve, at))  # type: ignore[misc]
@@ -223,7 +243,10 @@ class Table:
         found = []
         for name, seeds in compared.items():
             ours, theirs = (
-                [self.scores(one, tasks, seeds, measure) for measure in (mean_success, final_success)]
+                [
+                    self.scores(one, tasks, seeds, mean_success, shared=True),
+                    self.scores(one, tasks, seeds, final_success),
+                ]
                 for one in (name, baseline)
             )
             found.append(

@@ -26,8 +26,9 @@ LINKS = {
 
 NOTES = (
     "<b>Mean success over the run (AUC)</b>: area under the curve of success, divided by its length in "
-    "steps. It counts both how soon and how well an arm learns. It is the one measure that arms are judged "
-    "by, so that nobody chooses among several afterwards.",
+    "steps; where arms of a task have more steps than others, of those that all have. It counts both how "
+    "soon and how well an arm learns. It is the one measure that arms are judged by, so that nobody chooses "
+    "among several afterwards.",
     "<b>Final success</b>: mean of the last three evaluations. An arm that does not learn (zero-shot) is "
     "evaluated once, and stands there as a constant.",
     "<b>IQM</b>: mean of the middle half of all runs of an arm (Agarwal and others 2021).",

@@ -31,11 +31,12 @@ ORIGIN = ("zero_shot", "commit", "config_hash", "command")
 COLUMNS = (*OF_CELL, *OF_EVALUATION, *ORIGIN, "wall_seconds")
 
 
-def write_results(out: Path) -> Path:
+def write_results(out: Path, runs: Iterable[Path]) -> Path:
     """Write DIR/results.csv anew from the finished cells: the same bytes for the same cells.
 
     Args:
         out: DIR, the folder of the benchmark.
+        runs: folders of its finished cells, in the order of the suite; sources have no rows.
 
     Returns:
         The file.
@@ -44,15 +45,16 @@ def write_results(out: Path) -> Path:
     with stage.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(_rows(out))
+        writer.writerows(_rows(runs))
     stage.rename(path)
     return path
 
 
-def _rows(out: Path) -> Iterator[dict[str, Any]]:
-    done = [(json.loads(path.read_text()), path.parent) for path in out.glob(f"cells/*/*/*/{DONE}")]
-    of_arms = [(columns, run) for columns, run in done if columns.get("arm")]
-    for columns, run in sorted(of_arms, key=lambda one: int(one[0]["place"])):
+def _rows(runs: Iterable[Path]) -> Iterator[dict[str, Any]]:
+    for run in runs:
+        columns = json.loads((run / DONE).read_text())
+        if not columns.get("arm"):
+            continue
         same = {name: columns[name] for name in (*OF_CELL, *ORIGIN)}
         for row in read_rows(run / "metrics.csv"):
             yield same | {name: row[name] for name in (*OF_EVALUATION, "wall_seconds")}

@@ -17,7 +17,8 @@ from pathlib import Path
 from regoal.agent.interrupts import Stopped
 from regoal.agent.machine import cores
 from regoal.benchmarks.shift_proposal import Proposal, as_text, propose
-from regoal.benchmarks.sources import Source
+from regoal.benchmarks.shift_table import require_same_env
+from regoal.benchmarks.sources import Source, load_sources
 from regoal.benchmarks.statistics import wilson_interval
 from regoal.benchmarks.tables import read_rows, write_rows
 from regoal.benchmarks.worlds import PLAIN, load_players, play_worlds, worlds_of
@@ -196,8 +197,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=SEED, help="of the episodes")
     parser.add_argument("--jobs", type=int, default=cores(), help="worlds at a time")
     options = parser.parse_args()
+    env_id = load_sources(options.policy[:1])[0].config.env
+    path = sweep_path(options.results, env_id)
+    require_same_env(path, env_id)
     rows = sweep(options.policy, options.families, options.episodes, options.seed, options.jobs)
-    path = sweep_path(options.results, rows[0].env)
     write_sweep(path, rows)
     print(as_text(proposals(rows)))
     print(f"success without a shift {rows[0].success:.2f}; all figures are in {path}")

@@ -14,11 +14,10 @@ from regoal.benchmarks.worlds import PLAIN, load_players, play_worlds, worlds_of
 from regoal.envs.recipe import EnvRecipe
 from regoal.envs.shift_families import families_for
 from regoal.envs.shift_family import COMBINED, LEVEL_NAMES
-from regoal.envs.shift_levels import env_name, levels
+from regoal.envs.shift_levels import env_name, levels, why_no_levels
 from regoal.errors import BadInput
 
 SEED = 3_000  # neither training runs nor the sweep that levels are chosen by play these episodes
-NO_EFFECT = "no effect"
 
 
 @dataclass(frozen=True)
@@ -28,8 +27,8 @@ class Row:
     Attributes:
         env: id of the env.
         family: of the shift; `none` for the env as it comes.
-        level: mild, medium or hard; empty for the env as it comes. `no effect` for a family that has no
-            levels here: it was not played, and only exact figures of it are offered.
+        level: mild, medium or hard; empty for the env as it comes. For a family that has no levels here, why:
+            `no effect` or `no levels chosen`. It was not played, and only exact figures of it are offered.
         value: the figure of the level; None where there is not one of them.
         shift: canonical text of the shift, with figures.
         success: share of episodes whose goal was reached at the last step.
@@ -87,7 +86,7 @@ def measure_levels(
             "Success is lost against the env that a policy was trained in.",
         )
     places = [(PLAIN, ""), *_places(sources[0].target(""))]
-    played = [place for place in places if place[1] != NO_EFFECT]
+    played = [place for place in places if place[1] in ("", *LEVEL_NAMES)]
     texts = [f"{family}={level}" if level else "" for family, level in played]
     worlds = worlds_of(sources, texts, episodes, seed)
     won: dict[tuple[str, str], int] = {}
@@ -108,6 +107,18 @@ def measure_levels(
 def table_path(folder: Path, env_id: str) -> Path:
     """Where the table of an env lies; the picture has the same name, with .png."""
     return folder / f"shifts-{env_name(env_id)}.csv"
+
+
+def require_same_env(path: Path, env_id: str) -> None:
+    """That a file, if it is there, is of this env: envs of one kind share its name, mazes for example.
+
+    Raises:
+        BadInput: it is of another.
+    """
+    there = {row["env"] for row in read_rows(path)} if path.exists() else set()
+    if there - {env_id}:
+        got = f"one of {', '.join(sorted(there))}"
+        raise BadInput(f"{path}", f"a table of {env_id}", got, "Choose another folder, or take it away.")
 
 
 def write_table(folder: Path, rows: Sequence[Row]) -> list[Path]:
@@ -198,8 +209,8 @@ def draw_table(path: Path, rows: Sequence[Row]) -> None:
             if row.value is not None:
                 axes.text(1.04, height, f"{row.value:g}", fontsize=7, color=colour, va="center")
     for row in rows:
-        if row.level == NO_EFFECT:
-            axes.text(0.0, families.index(row.family), NO_EFFECT, color="0.4", va="center")
+        if row.success is None:
+            axes.text(0.0, families.index(row.family), row.level, color="0.4", va="center")
     axes.set(
         xlabel="zero-shot success; on the right the figures of mild, medium and hard",
         xlim=(-0.03, 1.14),
@@ -221,17 +232,19 @@ def _played(row: Row) -> str:
 
 
 def _places(recipe: EnvRecipe) -> list[tuple[str, str]]:
-    """Family and level of every world but the plain one; `no effect` for a family without levels."""
+    """Family and level of every world but the plain one; why there are none for a family without levels."""
     env = recipe.build()
     try:
         families = families_for(env)
     finally:
         env.close()
-    return [
-        (family, level)
+    there = {
+        family: LEVEL_NAMES
+        if family == COMBINED or levels(recipe.env_id, family)
+        else (why_no_levels(recipe.env_id, family).partition(":")[0],)
         for family in [*families, COMBINED]
-        for level in (LEVEL_NAMES if family == COMBINED or levels(recipe.env_id, family) else (NO_EFFECT,))
-    ]
+    }
+    return [(family, level) for family, names in there.items() for level in names]
 
 
 def _row(
@@ -257,7 +270,7 @@ def _families(rows: Sequence[Row]) -> list[str]:
 
 def _cell(row: Row) -> str:
     if row.success is None:
-        return NO_EFFECT
+        return row.level
     figure = "" if row.value is None else f"{row.value:g}: "
     lost = "" if row.family == PLAIN else f" {-(row.lost_points or 0.0) + 0.0:+.0f}"
     return f"{figure}{row.success:.2f} [{row.low:.2f}, {row.high:.2f}]{lost}"

@@ -2,10 +2,13 @@
 
 import csv
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from regoal.benchmarks.cell_run import LOCK_SECONDS, is_finished, locked
 from regoal.benchmarks.cells import Cell
+from regoal.benchmarks.parallel import next_free
 from regoal.benchmarks.results import DONE, OF_EVALUATION, ORIGIN, Results, read_results
 from regoal.errors import BadInput
 
@@ -30,30 +33,37 @@ def read_known(path: Path) -> Results:
     return known
 
 
-def take_over(cells: Sequence[Cell], known: Results) -> int:
-    """Make cells finished that have rows in a table and have not begun here.
+def take_over(cells: Sequence[Cell], known: Results, lock_seconds: float = LOCK_SECONDS) -> int:
+    """Make cells finished that have rows in a table and are not finished here.
 
     Their folders then hold an evaluation a row, and no policy: nothing can start from them, and a source,
-    which has no rows, is none of them.
+    which has no rows, is none of them. A run that has begun here is kept, in a folder NAME.begun.
 
     Args:
         cells: of a suite, sources included.
         known: results of the same suite. Rows of cells that are not in it, or had other settings, are passed
             over: their config_hash tells. So are those of a cell whose last rows are missing.
+        lock_seconds: to wait for a process that has the lock of a run and is about to end.
 
     Returns:
         How many were made so.
+
+    Raises:
+        BadInput: another process works on one of them.
     """
     rows: dict[tuple[str, str, str], list[dict[str, str]]] = {}
     for row in known.rows:
         rows.setdefault((row["task"], row["arm"], row["seed"]), []).append(row)
     taken = 0
-    for place, cell in enumerate(cells):
-        if not cell.columns or cell.path.exists():
+    for cell in cells:
+        if not cell.columns or is_finished(cell):
             continue
         found = rows.get((cell.columns["task"], cell.columns["arm"], str(cell.columns["seed"])), [])
         if found and _is_whole(cell, found):
-            _write(cell, place, found)
+            if cell.path.exists():
+                with locked(cell.path, lock_seconds):  # by none that still works on it
+                    cell.path.rename(next_free(cell.path.with_name(f"{cell.path.name}.begun")))
+            _write(cell, found)
             taken += 1
     return taken
 
@@ -64,13 +74,13 @@ def _is_whole(cell: Cell, rows: Sequence[dict[str, str]]) -> bool:
     return same and int(rows[-1]["env_steps"]) >= cell.config.steps
 
 
-def _write(cell: Cell, place: int, rows: Sequence[dict[str, str]]) -> None:
-    cell.path.mkdir(parents=True)
-    with (cell.path / "metrics.csv").open("w", newline="") as file:
+def _write(cell: Cell, rows: Sequence[dict[str, str]]) -> None:
+    stage = cell.path.with_name(f".{cell.path.name}-{os.getpid()}")
+    stage.mkdir(parents=True)
+    with (stage / "metrics.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, METRICS, lineterminator="\n", extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
-    columns = dict(cell.columns) | {name: rows[0][name] for name in ORIGIN} | {"place": place}
-    stage = cell.path / f".{DONE}"
-    stage.write_text(json.dumps(columns, indent=1) + "\n")
-    stage.rename(cell.path / DONE)
+    columns = dict(cell.columns) | {name: rows[0][name] for name in ORIGIN}
+    (stage / DONE).write_text(json.dumps(columns, indent=1) + "\n")
+    stage.rename(cell.path)

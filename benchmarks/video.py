@@ -59,7 +59,15 @@ def record(
 
 
 def require_writable_mp4(path: Path) -> None:
-    """Refuse other file types, and places that cannot be written, before anything is rendered."""
+    """Refuse what cannot be written before anything is rendered.
+
+    Raises:
+        BadInput: another file type, a place that cannot be written, or the extra `video` is not installed.
+    """
+    try:
+        import imageio_ffmpeg  # noqa: F401
+    except ImportError as error:
+        raise BadInput("video", "imageio-ffmpeg", str(error), "Run: pip install 'regoal[video]'.") from error
     if path.suffix != ".mp4":
         raise BadInput("video", "a file name that ends in .mp4", str(path))
     try:
@@ -79,10 +87,8 @@ def write_video(path: Path, frames: list[Frame], fps: int = 25) -> None:
         BadInput: another file type, or the extra `video` is not installed.
     """
     require_writable_mp4(path)
-    try:
-        import imageio_ffmpeg
-    except ImportError as error:
-        raise BadInput("video", "imageio-ffmpeg", str(error), "Run: pip install 'regoal[video]'.") from error
+    import imageio_ffmpeg
+
     height, width, _ = frames[0].shape
     writer = imageio_ffmpeg.write_frames(str(path), (width, height), fps=fps, macro_block_size=8)
     writer.send(None)  # starts the encoder

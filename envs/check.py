@@ -69,8 +69,10 @@ def require_contract(recipe: EnvRecipe, *, episodes: int = 2, steps: int = 50) -
     fault, others = found[0].fault, [finding.name for finding in found[1:]]
     assert fault is not None  # every failure carries one
     more = f"{len(others)} more failed ({', '.join(others)}); see" if others else "See"
-    shift = f" --shift {recipe.shift}" if recipe.shift else ""
-    fix = f"{fault.fix} {more} `regoal check {recipe.env_id}{shift}`.".strip()
+    options = f" --shift {recipe.shift}" if recipe.shift else ""
+    if recipe.kwargs:
+        options += " --env-kwargs " + " ".join(f"{name}={value}" for name, value in recipe.kwargs.items())
+    fix = f"{fault.fix} {more} `regoal check {recipe.env_id}{options}`.".strip()
     raise BadInput(fault.where, fault.expected, fault.got, fix) from fault
 
 

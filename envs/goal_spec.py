@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
@@ -85,6 +86,9 @@ class GoalSpec:
             )
         shift = str(env.get_wrapper_attr("shift")) if env.has_wrapper_attr("shift") else ""
         kwargs = {key: value for key, value in env.spec.kwargs.items() if key != "render_mode"}
+        usual = gym.registry.get(env.spec.id)
+        if usual is not None and env.spec.max_episode_steps != usual.max_episode_steps:
+            kwargs["max_episode_steps"] = env.spec.max_episode_steps
         return cls.from_recipe(EnvRecipe(_importable_id(env), shift, kwargs))
 
     @classmethod

@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import io
 import re
+import traceback
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -71,6 +72,12 @@ class EnvRecipe:
         except BadInput:
             env.close()
             raise
+        except Exception as error:  # a user's effect may raise anything
+            env.close()
+            line = traceback.extract_tb(error.__traceback__)[-1]
+            fix = f"Look at {line.filename}, line {line.lineno}."
+            got = f"{type(error).__name__}: {error}"
+            raise BadInput(f"{self.env_id} shift '{shift}'", "effects that can be built", got, fix) from error
 
 
 def buildable_elsewhere(recipe: EnvRecipe) -> bool:

@@ -11,19 +11,28 @@ import re
 from regoal.envs.shift_families import FAMILIES
 from regoal.envs.shift_family import LEVEL_NAMES, Levels
 
-__all__ = ["COMBINATIONS", "LEVELS", "LEVEL_NAMES", "combination", "env_name", "levels", "why_no_levels"]
+__all__ = [
+    "COMBINATIONS",
+    "LEVELS",
+    "LEVEL_NAMES",
+    "combination",
+    "env_name",
+    "is_measured",
+    "levels",
+    "why_no_levels",
+]
 
-# Where trained policies have shown what the levels cost: benchmarks/results/shifts-NAME.csv. Elsewhere they
-# are starting values.
-MEASURED = (
-    "FetchReach",
-    "FetchPush",
-    "FetchSlide",
-    "FetchPickAndPlace",
-    "HandReach",
-    "PointMaze",
-    "PointReach",
-)
+# Where trained policies have shown what the levels cost (benchmarks/results/shifts-NAME.csv), and in which
+# env. Elsewhere they are starting values.
+MEASURED = {
+    "FetchReach": "FetchReach-v4",
+    "FetchPush": "FetchPush-v4",
+    "FetchSlide": "FetchSlide-v4",
+    "FetchPickAndPlace": "FetchPickAndPlace-v4",
+    "HandReach": "HandReach-v3",
+    "PointMaze": "PointMaze_UMaze-v3",
+    "PointReach": "regoal/PointReach-v0",
+}
 
 LEVELS: dict[str, dict[str, Levels | None]] = {
     "FetchReach": {
@@ -58,37 +67,37 @@ LEVELS: dict[str, dict[str, Levels | None]] = {
         "action_delay": (1, 2, 3),
     },
     "FetchSlide": {
-        "friction": (0.88, 0.65, 0.2),
+        "friction": (0.87, 0.7, 0.3),
         "object_mass": None,
-        "gravity": (0.85, 0.62, 0.2),
-        "joint_damping": None,
+        "gravity": (0.87, 0.7, 0.3),
+        "joint_damping": (20, 50, 100),
         "start_region": None,
         "goal_region": (1.15, 1.3, 1.49),
-        "reward_threshold": (0.8, 0.5, 0.2),
-        "observation_bias": (0.001, 0.003, 0.006),
-        "observation_noise": (0.0004, 0.0012, 0.004),
+        "reward_threshold": (0.8, 0.45, 0.2),
+        "observation_bias": (0.0008, 0.0023, 0.006),
+        "observation_noise": (0.001, 0.003, 0.008),
         "observation_delay": (1, 2, 3),
-        "action_gain": (0.88, 0.68, 0.4),
-        "action_rotation": (8, 20, 40),
-        "action_bias": (-0.07, -0.18, -0.25),
-        "action_noise": (0.1, 0.25, 0.7),
+        "action_gain": (0.91, 0.65, 0.35),
+        "action_rotation": (13, 25, 50),
+        "action_bias": (-0.1, -0.19, -0.35),
+        "action_noise": (0.07, 0.25, 0.8),
         "action_delay": (1, 2, 3),
     },
     "FetchPickAndPlace": {
-        "friction": (2.9, 4.2, 5.4),
-        "object_mass": (20, 31, 100),
+        "friction": (3.2, 5, 5.7),
+        "object_mass": (23, 40, 100),
         "gravity": None,
         "joint_damping": None,
         "start_region": None,
         "goal_region": None,
-        "reward_threshold": (0.31, 0.215, 0.145),
-        "observation_bias": (0.0055, 0.0083, 0.0112),
-        "observation_noise": (0.0085, 0.0142, 0.0178),
+        "reward_threshold": (0.32, 0.215, 0.165),
+        "observation_bias": (0.006, 0.0097, 0.012),
+        "observation_noise": (0.009, 0.017, 0.024),
         "observation_delay": (1, 2, 3),
-        "action_gain": (0.33, 0.225, 0.16),
-        "action_rotation": (40, 52, 62),
-        "action_bias": (0.35, 0.58, 0.72),
-        "action_noise": (0.2, 0.48, 0.8),
+        "action_gain": (0.34, 0.235, 0.17),
+        "action_rotation": (40, 50, 60),
+        "action_bias": (0.4, 0.65, 0.77),
+        "action_noise": (0.3, 0.5, 0.7),
         "action_delay": (1, 2, 3),
     },
     "HandReach": {
@@ -186,6 +195,11 @@ def env_name(env_id: str) -> str:
     bare = re.sub(r"-v\d+$", "", env_id.rpartition(":")[2].rpartition("/")[2])
     known = bare.removesuffix("Dense").partition("_")[0]
     return known if known in LEVELS else bare
+
+
+def is_measured(env_id: str) -> bool:
+    """Whether a trained policy has shown what the levels cost in this env, with whatever reward."""
+    return MEASURED.get(env_name(env_id)) == env_id.replace("Dense-", "-")
 
 
 def levels(env_id: str, family: str) -> Levels | None:

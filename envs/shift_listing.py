@@ -8,10 +8,9 @@ from regoal.envs.shift_family import COMBINED, LEVEL_NAMES, Family, Levels, numb
 from regoal.envs.shift_levels import (
     COMBINATIONS,
     LEVELS,
-    MEASURED,
     OTHER_COMBINATION,
     combination,
-    env_name,
+    is_measured,
     levels,
     why_no_levels,
 )
@@ -97,7 +96,7 @@ def _of_env(env_id: str, env: Env) -> str:
     for level in LEVEL_NAMES:
         parts = [f"{name}={number_text(figure)}" for name, figure in combination(env_id, level).items()]
         lines.append(f"  {COMBINED}={level} is {','.join(parts)}")
-    if env_name(env_id) not in MEASURED:
+    if not is_measured(env_id):
         lines += [
             "",
             "No policy has shown yet what these levels cost here: `regoal shifts ENV --policy RUN` does.",

@@ -85,7 +85,16 @@ class Shifted(gym.Wrapper[Observation, Array, Observation, Array], gym.utils.Rec
         return self._sense(observation), {**info, "shift": str(self.shift_this_episode)}
 
     def step(self, action: Array) -> tuple[Observation, SupportsFloat, bool, bool, dict[str, Any]]:
-        """Step the env below with the shifted action."""
+        """Step the env below with the shifted action.
+
+        Raises:
+            EnvFault: it was not reset yet. A copy begins there, too: an effect in force belongs to the env
+                that it was begun in.
+        """
+        if self._draws is None:
+            raise EnvFault(
+                f"{_name(self.env)} step", "an env that was reset", "one that was not", "Reset it."
+            )
         observation, reward, terminated, truncated, info = self.env.step(self._act(action))
         return self._sense(observation), reward, terminated, truncated, info
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,18 @@ def test_calls_run_side_by_side_and_a_failure_stands_in_its_place() -> None:
     assert isinstance(results[4], RunFailed)
     assert "exit code 7" in str(results[4])
     assert results[5:] == [None, 49]
+
+
+def test_ctrl_c_while_a_call_is_being_started_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = SpawnProcess.start
+
+    def interrupted(self: SpawnProcess) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        start(self)
+
+    monkeypatch.setattr(SpawnProcess, "start", interrupted)
+    _, second = run_all(square, [2, 7], jobs=1)
+    assert str(second) == "not begun"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -1,18 +1,22 @@
 """Which cell runs when, what becomes of one that is lost, silent or failed, and what its folder tells."""
 
+import errno
 import json
 import shutil
 import time
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from regoal import BadInput
-from regoal.agent import rollouts
+from regoal.agent import loop, rollouts
+from regoal.agent.checkpoints import newest_checkpoint
 from regoal.agent.interrupts import Stopped, StopRequest
 from regoal.agent.run_lock import RunLock
+from regoal.benchmarks import benchmark
 from regoal.benchmarks.benchmark import Schedule, named
 from regoal.benchmarks.benchmark_folder import make_folder, read_failures, write_suite
 from regoal.benchmarks.cell_run import Job, is_finished, run_cell
@@ -228,14 +232,18 @@ def test_a_stop_is_no_failure_and_begins_nothing(tmp_path: Path) -> None:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A benchmark whose seed 0 is finished but for what is fine-tuned."""
     out = tmp_path_factory.mktemp("cells") / "out"
-    for place, cell in enumerate(cells_of(_suite(), out)):
+    for cell in cells_of(_suite(), out):
         if cell.config.seed == 0 and "warm_start" not in cell.name:
-            _run(cell, place)
+            _run(cell)
     return out
 
 
-def _run(cell: Cell, place: int = 0) -> None:
-    origin = {"commit": "abc", "command": "regoal benchmark suite.toml", "place": place}
+def _written(out: Path, text: str = TINY) -> Path:
+    return write_results(out, [cell.path for cell in cells_of(_suite(text), out) if is_finished(cell)])
+
+
+def _run(cell: Cell) -> None:
+    origin = {"commit": "abc", "command": "regoal benchmark suite.toml"}
     run_cell(Job(cell, dict(cell.columns) | origin))
 
 
@@ -255,7 +263,7 @@ def test_a_finished_cell_is_known_by_its_settings(folder: Path, tmp_path: Path) 
 
 
 def test_rows_of_another_machine_stand_for_runs(folder: Path, tmp_path: Path) -> None:
-    there = read_results(write_results(folder))
+    there = read_results(_written(folder))
     out = tmp_path / "out"
     cells = cells_of(_suite(), out)
     assert take_over(cells, there) == 2
@@ -263,14 +271,14 @@ def test_rows_of_another_machine_stand_for_runs(folder: Path, tmp_path: Path) ->
     assert taken == {f"{TASK}/scratch/seed-0", f"{TASK}/zero_shot/seed-0"}
     assert take_over(cells, there) == 0  # they are there
     write_suite(_suite(), out)
-    assert read_results(write_results(out)) == there
+    assert read_results(_written(out)) == there
     launcher = _Launcher(1, lambda key, time: None)
     assert not _scheduled(out, launcher, only="seed-0").failures
     assert launcher.begun_keys == [f"{SOURCE}/seed-0", f"{TASK}/warm_start/seed-0"]
 
 
 def test_a_source_of_nothing_that_is_left_is_not_trained(folder: Path, tmp_path: Path) -> None:
-    there = read_results(write_results(folder))
+    there = read_results(_written(folder))
     out = tmp_path / "out"
     cells = cells_of(_suite(), out)
     make_folder(_suite(), out)
@@ -287,14 +295,20 @@ def test_a_source_of_nothing_that_is_left_is_not_trained(folder: Path, tmp_path:
     assert launcher.begun_keys == [f"{SOURCE}/seed-0", f"{SOURCE}/seed-1"]
 
 
-def test_rows_of_other_settings_and_runs_that_have_begun_are_left(folder: Path, tmp_path: Path) -> None:
-    there = read_results(write_results(folder))
+def test_rows_of_other_settings_are_left_and_what_has_begun_is_kept_beside_them(
+    folder: Path, tmp_path: Path
+) -> None:
+    there = read_results(_written(folder))
     assert take_over(cells_of(_suite(TINY.replace("[8]", "[9]")), tmp_path / "other"), there) == 0
     cells = cells_of(_suite(), tmp_path / "out")
     (begun,) = (cell for cell in cells if cell.name == f"{TASK}/scratch/seed-0")
     begun.path.mkdir(parents=True)
-    assert take_over(cells, there) == 1
-    assert list(begun.path.iterdir()) == []
+    (begun.path / "config.toml").write_text("of a run that was killed\n")
+    with RunLock(begun.path), pytest.raises(BadInput, match="held by process"):
+        take_over(cells, there, lock_seconds=0.0)
+    assert take_over(cells, there) == 2
+    assert (begun.path.parent / "seed-0.begun" / "config.toml").read_text() == "of a run that was killed\n"
+    assert read_results(_written(tmp_path / "out")) == there
 
 
 def test_a_mixture_has_a_folder_that_is_found_again(tmp_path: Path) -> None:
@@ -333,6 +347,34 @@ def test_what_was_killed_after_its_end_is_not_run_again(
     assert is_finished(cell)
 
 
+def test_what_was_saved_after_an_error_is_left_for_what_was_saved_before(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = read_rows(_written(folder))
+    text = TINY.replace("agent.batch_size = 8", "agent.batch_size = 8\ncheckpoint_interval = 100")
+    (cell,) = (
+        one for one in cells_of(_suite(text), tmp_path / "out") if one.name == f"{TASK}/scratch/seed-0"
+    )
+    added: list[int] = []
+    add = loop.Training._add
+
+    def noted(self: loop.Training, episodes: Any) -> None:
+        added.append(self.state.env_steps)
+        if len(added) == 2:
+            raise RuntimeError("the disk is full")
+        add(self, episodes)
+
+    monkeypatch.setattr(loop.Training, "_add", noted)
+    with pytest.raises(RuntimeError, match="the disk is full"):
+        _run(cell)
+    assert newest_checkpoint(cell.path).state["progress"]["inside_block"]
+    _run(cell)
+    assert added == [0, 100, 100]
+    rows = read_rows(write_results(tmp_path / "out", [cell.path]))
+    success = [row["success"] for row in expected if row["arm"] == "scratch"]
+    assert [row["success"] for row in rows] == success
+
+
 def test_a_folder_of_other_settings_is_left_alone(folder: Path, tmp_path: Path) -> None:
     _copied(folder, tmp_path / "out")
     other = cells_of(_suite(TINY.replace("eval_episodes = 2", "eval_episodes = 3")), tmp_path / "out")
@@ -360,14 +402,39 @@ def test_no_two_processes_write_one_cell(folder: Path, tmp_path: Path) -> None:
     assert not (cell.path / "config.toml").exists()
 
 
+def test_cells_of_other_settings_have_no_rows(folder: Path) -> None:
+    assert len(read_rows(_written(folder))) == 4
+    assert read_rows(_written(folder, TINY.replace("[8]", "[9]"))) == []
+
+
+def test_a_full_disk_fails_the_cell_and_not_the_benchmark(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = f"{TASK}/scratch/seed-0"
+
+    def ends(key: str, time: int) -> BaseException | None:
+        if key != bad:
+            return None
+        monkeypatch.setattr(benchmark, "write_failures", full)
+        return RunFailed("no room")
+
+    def full(*arguments: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    launcher = _Launcher(2, ends)
+    schedule = _scheduled(tmp_path / "out", launcher)
+    assert (len(launcher.begun_keys), set(schedule.failures)) == (8, {bad})
+    assert "failures.csv could not be written: [Errno 28] No space left" in capsys.readouterr().err
+
+
 def test_results_are_those_of_finished_cells_and_the_same_whenever_written(
     folder: Path, tmp_path: Path
 ) -> None:
     cells = _copied(folder, tmp_path / "out")
-    path = write_results(tmp_path / "out")
+    path = _written(tmp_path / "out")
     first = path.read_bytes()
     path.unlink()
-    assert write_results(tmp_path / "out").read_bytes() == first
+    assert _written(tmp_path / "out").read_bytes() == first
     rows = read_rows(path)
     assert tuple(rows[0]) == COLUMNS
     assert [(row["arm"], row["env_steps"], row["zero_shot"]) for row in rows] == [

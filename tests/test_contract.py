@@ -147,6 +147,12 @@ def test_from_env_remembers_the_module_that_registers_it() -> None:
     assert spec.recipe.env_id == "broken_envs:broken/Fine-v0"
 
 
+def test_from_env_keeps_a_time_limit() -> None:
+    env = make("FetchReach-v4", max_episode_steps=10)
+    assert GoalSpec.from_env(env).max_episode_steps == 10
+    assert "max_episode_steps" not in GoalSpec.from_env(make("FetchReach-v4")).recipe.kwargs
+
+
 def test_from_env_leaves_the_render_mode_behind() -> None:
     assert (
         "render_mode"

@@ -12,6 +12,7 @@ from regoal.agent.player import Player
 from regoal.agent.policy import Exploration, Policy
 from regoal.agent.rollout import play
 from regoal.envs.goal_spec import GoalSpec
+from regoal.errors import SpoiledEpisode
 
 
 def policy(weight: np.ndarray | None = None, random_share: float = 0.0, random_hold: int = 1) -> Policy:
@@ -50,6 +51,36 @@ def test_success_is_that_of_the_last_step_and_any_step_is_told_apart() -> None:
     spec = point_spec()
     found = evaluate(PassesThrough(spec.recipe.build()), spec, policy(), episodes=3, seed=0)
     assert (found.success, found.success_any, found.mean_length) == (0.0, 1.0, 50.0)
+
+
+class Stumbles(gym.Wrapper[Any, Any, Any, Any]):
+    """Raises at some of its steps."""
+
+    def __init__(self, env: Any, *bad: int) -> None:
+        super().__init__(env)
+        self.bad, self.now = bad, 0
+
+    def step(self, action: Any) -> Any:
+        self.now += 1
+        if not self.bad or self.now in self.bad:
+            raise RuntimeError("the simulator tripped")
+        return self.env.step(action)
+
+
+def test_an_episode_that_the_env_spoils_is_played_anew(capsys: pytest.CaptureFixture[str]) -> None:
+    spec = point_spec()
+    expected = play_outcomes(spec.recipe.build(), spec, policy(TOWARDS_GOAL), episodes=3, seed=0)
+    found = play_outcomes(
+        Stumbles(spec.recipe.build(), 60), spec, policy(TOWARDS_GOAL), episodes=3, seed=0
+    )  # in the tenth step of the second
+    assert (found[0], found[2]) == (expected[0], expected[2])
+    assert found[1] != expected[1]  # another start and another goal
+    told = capsys.readouterr().err
+    assert "the simulator tripped" in told
+    assert "played anew" in told
+    with pytest.raises(SpoiledEpisode, match="the simulator tripped"):
+        play_outcomes(Stumbles(spec.recipe.build()), spec, policy(), episodes=3, seed=0)
+    assert capsys.readouterr().err.count("played anew") == 9
 
 
 def test_success_is_scored_on_true_state_under_sensing_noise() -> None:

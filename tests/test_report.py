@@ -317,6 +317,19 @@ def test_an_arm_that_does_not_learn_is_a_constant_and_a_seed_counts_once_where_i
     assert found.row("future-zero_shot", "Judged")["p (to be at most)"] == "0.5 (0.017)"  # 0.05 by 3 arms
 
 
+def test_arms_are_judged_over_the_steps_that_all_of_them_have(tmp_path: Path) -> None:
+    """The same learner, once with twice the steps."""
+    long = [0.0, 0.2, 0.4, 1.0, 1.0, 1.0, 1.0]
+    runs = dict.fromkeys(LEARNED, long)
+    cut = {key: runs[key][:4] if key[1] == "future" else long for key in runs}
+    found = read_findings(_made(tmp_path / "out", cut))
+    assert {arm.name: arm.area.value for arm in found.overall} == pytest.approx(
+        {"future": _area(long[:4]), "none": _area(long[:4])}
+    )
+    (comparison,) = found.comparisons
+    assert (comparison.verdict.difference, comparison.area.value) == (0, 0.5)
+
+
 def test_tasks_of_other_lengths_have_no_common_steps(tmp_path: Path) -> None:
     runs = {key: [*success, *([1.0] if key[0] == GAIN else [])] for key, success in LEARNED.items()}
     found = _sound(write_report(_made(tmp_path / "out", runs)))

@@ -339,6 +339,18 @@ def test_an_evaluation_in_flight_is_played_again(tmp_path: Path, whole: Callable
     assert_same(run, whole())
 
 
+def test_a_stop_loses_no_evaluation_where_the_next_is_due(tmp_path: Path, whole: Callable[..., Path]) -> None:
+    """The evaluation at 200 steps has no row yet when the block that ends at 400 is asked to be the last."""
+    run = tmp_path / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Rollouts, "evaluated", property(lambda self: False))
+        patch.setattr(loop.Training, "_add", _killed_before("_add", 4, Stopped))
+        with pytest.raises(Stopped):
+            train(config(run, workers=1))
+    resume(run, workers=0)
+    assert_same(run, whole())
+
+
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
     import torch

@@ -14,7 +14,7 @@ from regoal.envs import GoalSpec
 from regoal.envs.recipe import make
 from regoal.envs.shift import Shift
 from regoal.envs.shifted import Shifted
-from regoal.errors import BadInput
+from regoal.errors import BadInput, EnvFault
 
 EVERYTHING = (
     "friction=0.1..2,object_mass=1/5,gravity=0.5..1.5,joint_damping=1..5,start_region=0.5..1.2,"
@@ -95,6 +95,17 @@ def test_a_copy_shifts_its_own_simulation() -> None:
         assert episode_bytes(twin, 1) == expected
         twin.close()
     env.close()
+
+
+def test_a_copy_must_be_reset_before_its_shift_is_in_force() -> None:
+    env = make(POINT, "action_gain=0.1,observation_bias=5")
+    env.reset(seed=0)
+    env.step(np.ones(2, np.float32))
+    twin = copy.deepcopy(env)
+    with pytest.raises(EnvFault, match="step: expected an env that was reset"):
+        twin.step(np.ones(2, np.float32))
+    twin.reset(seed=0)
+    twin.step(np.ones(2, np.float32))
 
 
 def test_a_copy_scales_the_figures_of_the_plain_env() -> None:

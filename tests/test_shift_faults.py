@@ -12,7 +12,7 @@ from regoal.envs import Effect, EnvRecipe, register_shift
 from regoal.envs.check import check_env, failures
 from regoal.envs.recipe import Env, make
 from regoal.envs.shift_families import FAMILIES
-from regoal.errors import EnvFault
+from regoal.errors import BadInput, EnvFault
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +40,22 @@ class Forgetful(Effect):
     def sense(self, observation: dict[str, Any], noise: np.random.Generator) -> dict[str, Any]:
         kept = {"observation": observation["observation"]}
         return {4: None, 5: kept}.get(int(self.value), observation)  # type: ignore[return-value]
+
+
+class Broken(Effect):
+    """Reads at the start what no env has."""
+
+    def __init__(self, env: Env) -> None:
+        super().__init__(env)
+        self.wings = env.get_wrapper_attr("wings")
+
+
+def test_an_effect_that_cannot_be_built_is_named_and_not_the_env() -> None:
+    full = register_shift("broken", Broken)
+    with pytest.raises(BadInput, match=r"expected effects that can be built, got AttributeError") as caught:
+        check_env(EnvRecipe(POINT, f"{full}=1"))
+    assert caught.value.where == f"{POINT} shift '{full}=1'"
+    assert "line" in caught.value.fix
 
 
 @pytest.mark.parametrize(

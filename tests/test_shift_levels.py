@@ -17,6 +17,7 @@ from regoal.envs.shift_levels import (
     OTHER_COMBINATION,
     combination,
     env_name,
+    is_measured,
     levels,
 )
 from regoal.envs.shift_listing import listing
@@ -95,6 +96,12 @@ def test_a_level_that_stands_for_nothing_is_refused(
         assert caught.value.where == f"{env_id} shift {where!r}"
         assert got in caught.value.got
         assert fix in caught.value.fix
+
+
+def test_levels_are_measured_in_the_env_that_a_policy_played_in() -> None:
+    measured = ("PointMaze_UMaze-v3", "PointMaze_UMazeDense-v3", "FetchPush-v4", POINT)
+    assert all(is_measured(env_id) for env_id in measured)
+    assert not any(is_measured(env_id) for env_id in ("PointMaze_Medium-v3", "AntMaze_UMaze-v5", "Other-v0"))
 
 
 def test_combined_stands_for_several_families() -> None:

@@ -13,8 +13,10 @@ from regoal.benchmarks import shift_sweep, shift_table, worlds
 from regoal.benchmarks.shift_proposal import Proposal, as_text, propose
 from regoal.benchmarks.shift_table import measure_levels, read_table, table_path, write_table
 from regoal.benchmarks.statistics import wilson_interval
+from regoal.cli import main
+from regoal.envs import Effect, register_shift
 from regoal.envs.shift import Term
-from regoal.envs.shift_families import list_families
+from regoal.envs.shift_families import FAMILIES, list_families
 from regoal.envs.shift_levels import LEVELS
 from regoal.errors import BadInput, EnvFault
 
@@ -103,6 +105,31 @@ def test_a_family_without_levels_is_listed_with_no_effect(
     assert before[:4] == b"\x89PNG"
     shift_table.draw_table(picture, rows)
     assert picture.read_bytes() == before
+
+
+@pytest.mark.usefixtures("here", "few_families")
+def test_a_family_that_nobody_chose_levels_for_is_not_said_to_have_no_effect(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calm = register_shift("calm", Effect)
+    monkeypatch.setattr(shift_table, "families_for", lambda env: [calm])
+    rows = measure_levels([hand_made_run(tmp_path / "run")], POINT, episodes=3)
+    del FAMILIES[calm]
+    (none,) = [row for row in rows if row.family == calm]
+    assert (none.level, none.success) == ("no levels chosen", None)
+    assert shift_table.as_text(rows).splitlines()[2].split() == [calm, "no", "levels", "chosen"]
+
+
+def test_the_table_of_another_env_is_not_written_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    umaze, medium = "PointMaze_UMaze-v3", "PointMaze_Medium-v3"
+    row = shift_table.Row(umaze, "none", "", None, "", 0.9, 0.8, 1.0, 0.0, 10, 1)
+    (path, _) = write_table(tmp_path, [row])
+    before = path.read_bytes()
+    assert main(["shifts", medium, "--policy", "point-maze", "--out", str(tmp_path)]) == 2
+    assert f"expected a table of {medium}, got one of {umaze}" in capsys.readouterr().err
+    assert path.read_bytes() == before
 
 
 @pytest.mark.usefixtures("nothing_played")

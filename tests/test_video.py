@@ -1,5 +1,6 @@
 """Pictures of episodes, where something can be rendered; a clear answer where not."""
 
+import sys
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -45,6 +46,15 @@ def test_without_rendering_the_answer_says_what_to_install(
     monkeypatch.setattr(video, "working_gl", lambda: None)
     assert main(["watch", str(run), "--video", str(tmp_path / "x.mp4")]) == 2
     assert "apt install" in capsys.readouterr().err
+
+
+def test_without_an_encoder_nothing_is_rendered(
+    tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    monkeypatch.setattr(video, "record", lambda *arguments, **options: pytest.fail("rendered"))
+    assert main(["watch", str(run), "--video", str(tmp_path / "x.mp4")]) == 2
+    assert "pip install 'regoal[video]'" in capsys.readouterr().err
 
 
 def test_without_rendering_before_and_after_are_paths(

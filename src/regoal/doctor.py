@@ -161,7 +161,7 @@ def _torch_lines() -> tuple[list[str], list[Problem]]:
     build = "CPU build"
     if torch.version.cuda:
         seen = "a GPU is seen" if torch.cuda.is_available() else "no GPU is seen"
-        build = f"CUDA {torch.version.cuda} build, {seen}; regoal computes on the CPU"
+        build = f"CUDA {torch.version.cuda} build, {seen}; regoal uses it with --device cuda"
     return [f"torch   {build}, {torch.get_num_threads()} threads"], []
 
 

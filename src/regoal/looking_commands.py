@@ -147,17 +147,23 @@ def watch(
     return 0
 
 
-def check(env: EnvId, /, shift: str = "") -> int:
+def check(
+    env: EnvId,
+    /,
+    shift: str = "",
+    trust: TrustOptions = Trust(),  # noqa: B008  (frozen)
+) -> int:
     """Check an env against the goal contract and say how to mend what fails.
 
     Args:
         env: Gymnasium id, or module:namespace/Id-v0 for an env of your own.
         shift: Check the shifted env.
+        trust: Arguments of the env, and modules that register shifts.
     """
     from regoal.envs.check import check_env, render
     from regoal.envs.recipe import EnvRecipe
 
-    recipe = EnvRecipe(env, shift)
+    recipe = EnvRecipe(env, shift, trust.grant())
     print(f"playing {env} with {recipe.shift or 'no shift'} ...", file=sys.stderr)
     findings = check_env(recipe)
     print(render(findings))
@@ -223,6 +229,7 @@ def shifts(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput("out", "a folder that can be made", f"{out} ({error})") from error
+    table.require_same_env(table.table_path(out, env), env)
     rows = table.measure_levels(
         policy,
         env,

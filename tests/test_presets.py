@@ -268,19 +268,34 @@ def test_learning_says_what_it_cannot_do(
     assert [cell.config.agent for cell in named] == [
         configured(preset_named(name), MAZE, "out").agent for name in ("tiny", "other")
     ]
-    # A run that fails takes no rows away.
+    # A run that fails takes no rows away, and rows of two settings are not mixed.
     row = dict(zip(learning.COLUMNS, (POINT, "tiny", "0", "200", "1.0", "0.5", "0.25", "0"), strict=True))
-    old = [row | {"seed": seed, "success": "0.1"} for seed in "0125"]
-    write_rows(tmp_path / "results" / "learning.csv", learning.Row, old)
+    pairs, table = learning.asked_for([], ["tiny"]), tmp_path / "results" / "learning.csv"
+    hashes = {seed: learning.cells_of(pairs, [int(seed)], tmp_path)[0].config_hash for seed in "0125"}
+    row["config_hash"] = hashes["0"]
+    alike = [row | {"seed": seed, "success": "0.1", "config_hash": hashes[seed]} for seed in "0125"]
+    others = [one | {"config_hash": "0"} for one in alike]
     monkeypatch.setattr(learning, "run_all", lambda function, cells, jobs, label: [[row], RunFailed("broke")])
-    assert _learning(tmp_path, "--seeds", "0..1") == 1
-    assert read_rows(tmp_path / "results" / "learning.csv") == [row, *old[1:]]
+    for before, after in ((alike, [row, *alike[1:]]), (others, others)):
+        write_rows(table, learning.Row, before)
+        assert _learning(tmp_path, "--seeds", "0..1") == 1
+        assert read_rows(table) == after
+    assert "tiny: the table keeps its rows of other settings" in capsys.readouterr().err
     # Where all are well, those of other settings go.
     monkeypatch.setattr(learning, "run_all", lambda function, cells, jobs, label: [[row]])
     assert _learning(tmp_path, "--seeds", "0") == 0
     monkeypatch.setattr(learning, "run_all", lambda function, cells, jobs, label: [RunFailed("broke")])
     assert _learning(tmp_path, "--seeds", "0") == 1
-    assert read_rows(tmp_path / "results" / "learning.csv") == [row]
+    assert read_rows(table) == [row]
+    # What others have written in the meantime stays.
+
+    def meanwhile(function: object, cells: object, jobs: int, label: object) -> list[list[dict[str, str]]]:
+        write_rows(table, learning.Row, [row, row | {"env": "Other-v0"}])
+        return [[row]]
+
+    monkeypatch.setattr(learning, "run_all", meanwhile)
+    assert _learning(tmp_path, "--seeds", "0") == 0
+    assert [one["env"] for one in read_rows(table)] == ["Other-v0", POINT]
 
 
 def test_more_than_three_envs_are_drawn_in_rows(tmp_path: Path) -> None:
@@ -351,7 +366,7 @@ def test_the_readme_tells_what_presets_were_measured_to_do() -> None:
             "pick",
             "ends at {success} after {steps} env steps, in {least:.0f} to {most:.0f} minutes on one core",
         ),
-        ("slide", "at {success} after {steps} at seed 0, in {most:.0f} minutes"),
+        ("slide", "at {success} after {steps}, in {least:.0f} to {most:.0f} minutes on one core"),
         ("maze", "{success} at seeds 0 to 2 after {steps} env steps in {least:.0f} to {most:.0f} minutes"),
     ):
         assert told(name, form) in text, told(name, form)

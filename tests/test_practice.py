@@ -114,7 +114,7 @@ def test_it_is_refused_where_it_cannot_work(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_objects_are_lifted_with_it_when_they_are_not_without(tmp_path: Path) -> None:
-    """With the critics that it was tried with; those of the preset may do without."""
+    """With two critics, where lifting comes later; with those of the preset it comes in the end."""
     critics = {"agent.n_critics": 2, "agent.target_critics": 0}
 
     def success(practice: float) -> float:

@@ -115,7 +115,7 @@ def require_same_env(path: Path, env_id: str) -> None:
     Raises:
         BadInput: it is of another.
     """
-    there = {row["env"] for row in read_rows(path)} if path.exists() else set()
+    there = {row.get("env", "something else") for row in read_rows(path)} if path.exists() else set()
     if there - {env_id}:
         got = f"one of {', '.join(sorted(there))}"
         raise BadInput(f"{path}", f"a table of {env_id}", got, "Choose another folder, or take it away.")

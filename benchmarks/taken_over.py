@@ -37,7 +37,8 @@ def take_over(cells: Sequence[Cell], known: Results, lock_seconds: float = LOCK_
     """Make cells finished that have rows in a table and are not finished here.
 
     Their folders then hold an evaluation a row, and no policy: nothing can start from them, and a source,
-    which has no rows, is none of them. A run that has begun here is kept, in a folder NAME.begun.
+    which has no rows, is none of them. A run that has begun here, or was of other settings, is kept in a
+    folder NAME.begun.
 
     Args:
         cells: of a suite, sources included.
@@ -76,7 +77,7 @@ def _is_whole(cell: Cell, rows: Sequence[dict[str, str]]) -> bool:
 
 def _write(cell: Cell, rows: Sequence[dict[str, str]]) -> None:
     stage = cell.path.with_name(f".{cell.path.name}-{os.getpid()}")
-    stage.mkdir(parents=True)
+    stage.mkdir(parents=True, exist_ok=True)
     with (stage / "metrics.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, METRICS, lineterminator="\n", extrasaction="ignore")
         writer.writeheader()

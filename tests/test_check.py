@@ -147,6 +147,12 @@ def test_training_would_refuse_it(name: str) -> None:
         require_contract(recipe_of(name))
 
 
+def test_what_training_refuses_is_found_again_with_the_same_arguments() -> None:
+    recipe = EnvRecipe("broken_envs:broken/NanReward-v0", kwargs={"max_episode_steps": 30})
+    with pytest.raises(BadInput, match=r"`regoal check .*NanReward-v0 --env-kwargs max_episode_steps=30`"):
+        require_contract(recipe)
+
+
 def test_the_list_of_broken_envs_is_complete() -> None:
     registered = {env_id.split("/")[1][:-3] for env_id in gym.registry if env_id.startswith("broken/")}
     here = {"ManyFaults", "Endless"}

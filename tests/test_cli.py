@@ -137,6 +137,8 @@ def test_shifts_and_check_and_doctor_answer(capsys: pytest.CaptureFixture[str]) 
     assert "action_rotation" in capsys.readouterr().out
     assert main(["check", POINT, "--shift", "action_gain=0.5"]) == 0
     assert "FAIL" not in capsys.readouterr().out
+    assert main(["check", POINT, "--env-kwargs", "max_episode_steps=12"]) == 0
+    assert "12 steps" in capsys.readouterr().out
     assert main(["doctor"]) in (0, 1)
     assert "mujoco" in capsys.readouterr().out
 

@@ -186,6 +186,11 @@ def test_a_sweep_plays_the_figures_that_the_env_accepts(
     assert shift_sweep.main() == 0
     families = {row.family for row in shift_sweep.read_sweep(results / "shift-sweep-PointReach.csv")}
     assert families == {"none", "goal_region"}
+    path = results / "shift-sweep-PointReach.csv"
+    path.write_text("what,else\n1,2\n")
+    with pytest.raises(BadInput, match=f"expected a table of {POINT}, got one of something else"):
+        shift_sweep.main()
+    assert path.read_text() == "what,else\n1,2\n"
 
 
 def test_a_world_that_breaks_is_left_out_of_a_sweep(

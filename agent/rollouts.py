@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from regoal.agent.clock import Clock, timed
 from regoal.agent.crew import Crew
 from regoal.agent.evaluation import Evaluation, Outcome
-from regoal.agent.hang_watch import HangWatch, Hung
 from regoal.agent.player import Player
 from regoal.agent.policy import Policy
 from regoal.agent.shared_block import BlockLayout, slot_bytes
 from regoal.agent.worker import POLICY_PLACES, Assignment, Report, Task, perform
 from regoal.buffers.episode import Episode
 from regoal.envs.goal_spec import GoalSpec
+from regoal.envs.hang_watch import HangWatch, Hung
 from regoal.errors import RunFault, SpoiledEpisode, WorkerFault
 
 MOST_ATTEMPTS = 3  # a task that ends so many workers ends the run

@@ -81,6 +81,12 @@ def _transfer(suite: str, only: str = "") -> Part:
     return Part((*_suite(suite, only).commands, compared), known=f"{suite}.csv")
 
 
+def _ablation(suite: str, only: str) -> Part:
+    measured = _suite(suite, only)
+    printed = f"regoal.benchmarks.ablation {{out}}/{suite}"
+    return Part((*measured.commands, printed), measured.published, measured.known)
+
+
 def _learning(preset: str, env: str) -> dict[str, Part]:
     return {f"learning-{preset}-{n}": _module("learning", f"--env {env} --seeds {n}") for n in range(3)}
 
@@ -106,7 +112,7 @@ PARTS = {
     "learning-hand": _module("learning", "--env HandReach-v3 --seeds 0"),
     # No preset is for it: nothing that was tried walks there.
     "learning-ant": _module("learning", "--env AntMaze_UMaze-v5 --preset maze --seeds 0"),
-    **{f"push-ablation-{seed}": _suite("push-ablation", f"/seed-{seed}") for seed in range(3)},
+    **{f"push-ablation-{seed}": _ablation("push-ablation", f"/seed-{seed}") for seed in range(3)},
     # A seed each, with its source: another machine goes on with the next.
     **{f"transfer-push-{seed}": _transfer("transfer-push", f"/seed-{seed}") for seed in range(5)},
 }

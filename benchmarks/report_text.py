@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
+from regoal.benchmarks.comparisons import Verdict
 from regoal.benchmarks.measures import Reached
 from regoal.benchmarks.report_data import THRESHOLDS, Arm, Comparison, Estimate, Findings
 
@@ -116,6 +117,12 @@ def number(one: Estimate) -> str:
     return f"{one.value:.2f} [{interval}]"
 
 
+def difference(test: Verdict) -> str:
+    """A mean difference with its interval."""
+    interval = "one\u00a0seed" if math.isnan(test.low) else f"{_signed(test.low)},\u00a0{_signed(test.high)}"
+    return f"{_signed(test.difference)} [{interval}]"
+
+
 def steps(one: Reached, one_budget: bool) -> str:
     """Median steps and the share of runs that got there; the share alone where steps do not compare."""
     share = f"{one.share:.0%}\u00a0of\u00a0{one.runs}"
@@ -132,10 +139,9 @@ def judged(one: Comparison) -> list[tuple[str, str]]:
         word = "higher" if test.difference > 0 else "lower"
     elif test.too_few:
         word = "too few seeds"
-    interval = "one\u00a0seed" if math.isnan(test.low) else f"{_signed(test.low)},\u00a0{_signed(test.high)}"
     return [
         ("Judged", word),
-        ("Difference in AUC", f"{_signed(test.difference)} [{interval}]"),
+        ("Difference in AUC", difference(test)),
         ("p (to be at most)", f"{test.p:.2g} ({test.level:.2g})"),
         ("Pairs that differ", f"{test.differing} of {test.pairs}"),
         ("P(AUC above baseline’s)", number(one.area)),

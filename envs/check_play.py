@@ -113,8 +113,9 @@ def first_difference(env: Env, recording: Recording) -> BadInput | None:
         The first place where the same seed and actions gave something else; `None` if there is none.
     """
     for number, (action, before) in enumerate(recording.opening[: REPEATED_STEPS + 1]):
-        observation = env.reset(seed=FIRST_SEED)[0] if action is None else env.step(action.copy())[0]
         when = "reset" if action is None else f"step {number - 1}"
+        call = partial(_reset, env, FIRST_SEED) if action is None else partial(_step, env, action.copy())
+        observation = contract.guarded_in_time(env, f"{when}, played again", call)[0]
         for key in contract.GOAL_KEYS:
             old, new = before[key], np.asarray(observation[key])
             if not np.array_equal(old, new, equal_nan=True):
@@ -135,12 +136,14 @@ def _play_episode(
     reward_function = optional_score(env, "compute_reward")
     terminated_function = optional_score(env, "compute_terminated")
     when = f"reset of episode {episode}"
-    raw, _ = contract.guarded(env, when, partial(_reset, env, FIRST_SEED + episode))
+    raw, _ = contract.guarded_in_time(env, when, partial(_reset, env, FIRST_SEED + episode))
     first = _keep(env, recording, raw, sizes, None, when)
     for step, action in zip(range(steps), _actions(env.action_space, episode), strict=False):
         when = f"step {step} of episode {episode}"
         given = action.copy() if isinstance(action, np.ndarray) else action
-        raw, reward, terminated, truncated, info = contract.guarded(env, when, partial(_step, env, given))
+        raw, reward, terminated, truncated, info = contract.guarded_in_time(
+            env, when, partial(_step, env, given)
+        )
         observation = _keep(env, recording, raw, sizes, action, when)
         achieved, desired = observation["achieved_goal"], observation["desired_goal"]
         recording.transitions.append(

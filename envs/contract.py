@@ -24,12 +24,14 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from regoal.envs.hang_watch import HangWatch, Hung
 from regoal.envs.recipe import Env
 from regoal.errors import BadInput, EnvFault, SpoiledEpisode
 
 GOAL_KEYS = ("observation", "achieved_goal", "desired_goal")
 SUCCESS_KEYS = ("is_success", "success")
 
+LONGEST_CALL = 120.0  # [s] of a reset or step, before training has settings of its own for it
 _LARGE = 1e30  # no overflow on the way there, in single precision neither
 
 Array = NDArray[Any]
@@ -222,6 +224,26 @@ def guarded(env: Env, when: str, call: Callable[[], Any]) -> Any:
             f"{type(error).__name__}: {error}",
             f"Look at {frame.name} in {Path(frame.filename).name}, line {frame.lineno}.",
         ) from error
+
+
+def guarded_in_time(env: Env, when: str, call: Callable[[], Any]) -> Any:
+    """As `guarded`, for `LONGEST_CALL` at most: where no run is there to replace an env that hangs.
+
+    Raises:
+        EnvCrash: what the env raised, or that it did not come back.
+    """
+    try:
+        with HangWatch(LONGEST_CALL):
+            return guarded(env, when, call)
+    except Hung as hung:
+        frame = traceback.extract_tb(hung.__traceback__)[-2]  # the last one is where the watch raised it
+        raise EnvCrash(
+            f"{name_of(env)} at {when}",
+            f"a reset or step that returns within {LONGEST_CALL:g} s",
+            f"none yet, in {frame.name} of {Path(frame.filename).name}, line {frame.lineno}",
+            "Some envs draw their start again until it is sound, which a shift can make impossible: try a "
+            "milder one.",
+        ) from hung
 
 
 def _sound(observation: Any, sizes: tuple[int, int]) -> bool:

@@ -106,7 +106,7 @@ class GoalSpec:
         rewards = contract.score_one_by_one(reward_function, achieved, desired).astype(np.float64)
         if not np.isfinite(rewards).all():
             raise BadInput(f"{name} compute_reward", "finite rewards", str(rewards[~np.isfinite(rewards)][0]))
-        env.reset(seed=PROBE_RESETS + 1)
+        contract.guarded_in_time(env, "probing, last reset", partial(env.reset, seed=PROBE_RESETS + 1))
         again = contract.score_one_by_one(reward_function, achieved, desired)
         if not np.array_equal(rewards, again):
             raise BadInput(
@@ -215,13 +215,15 @@ def _probe_goals(env: Env) -> tuple[Array, Array, Mapping[str, Any]]:
     achieved, desired = [], []
     info: Mapping[str, Any] = {}
     for seed in range(PROBE_RESETS):
-        observation, _ = contract.guarded(env, f"probing, reset {seed}", partial(env.reset, seed=seed))
+        observation, _ = contract.guarded_in_time(
+            env, f"probing, reset {seed}", partial(env.reset, seed=seed)
+        )
         for step in range(PROBE_STEPS):
             contract.check_observation(env, observation, sizes, f"probing, reset {seed}, step {step}")
             achieved.append(np.array(observation["achieved_goal"]))
             desired.append(np.array(observation["desired_goal"]))
             action = actions.uniform(low, high).astype(np.float32)
-            observation, _, terminated, truncated, info = contract.guarded(
+            observation, _, terminated, truncated, info = contract.guarded_in_time(
                 env, f"probing, reset {seed}, step {step}", partial(env.step, action)
             )
             if terminated or truncated:

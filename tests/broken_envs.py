@@ -3,6 +3,7 @@
 `broken_envs:broken/<Class>-v0` is the env of each class below. Those in KEEPS_THE_CONTRACT have no fault.
 """
 
+import time
 from functools import partial
 from typing import Any
 
@@ -266,6 +267,15 @@ class MovingGoal(Fine):
     def step(self, action: Any) -> Any:
         if self.now == 14:
             self._goal = -self._goal
+        return super().step(action)
+
+
+class Waits(Fine):
+    """Step 10 of the second episode never returns."""
+
+    def step(self, action: Any) -> Any:
+        while self.episode == 1 and self.now == 9:  # step 10 is to come
+            time.sleep(0.01)
         return super().step(action)
 
 

@@ -10,6 +10,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+from regoal.envs import contract
 from regoal.envs.check import Finding, check_env, failures, render, require_contract
 from regoal.envs.goal_spec import GoalSpec
 from regoal.envs.recipe import EnvRecipe
@@ -207,6 +208,20 @@ def test_an_episode_past_its_limit_is_found() -> None:
     found = failures(check_env(EnvRecipe("broken/Endless-v0")))
     assert [failure.name for failure in found] == ["episode end"]
     assert "an end after max_episode_steps = 30" in found[0].detail
+
+
+def test_an_env_that_does_not_come_back_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contract, "LONGEST_CALL", 0.2)
+    found = failures(check_env(recipe_of("Waits")))
+    assert "reset and step" in [failure.name for failure in found]
+    fault = next(failure for failure in found if failure.name == "reset and step")
+    assert "at step 10 of episode 1: expected a reset or step that returns within 0.2 s" in fault.detail
+    assert "none yet, in step of broken_envs.py" in fault.detail
+    # Until the hand holds the block gymnasium-robotics resets it: for ever where it cannot be held.
+    monkeypatch.setattr(contract, "LONGEST_CALL", 5.0)
+    dropped = EnvRecipe("HandManipulateBlock-v1", "gravity=3,object_mass=100")
+    with pytest.raises(BadInput, match=r"a reset or step that returns within 5 s.* try a milder one"):
+        GoalSpec.from_recipe(dropped)
 
 
 def test_the_env_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from regoal.benchmarks import ablation
 from regoal.benchmarks.report import write_report
 from regoal.benchmarks.report_data import read_findings
 from regoal.benchmarks.report_films import Film
@@ -328,6 +329,30 @@ def test_arms_are_judged_over_the_steps_that_all_of_them_have(tmp_path: Path) ->
     )
     (comparison,) = found.comparisons
     assert (comparison.verdict.difference, comparison.area.value) == (0, 0.5)
+
+
+def test_the_table_of_an_ablation_has_every_arm_beside_the_baseline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = {key: LEARNED[key] for key in LEARNED if key[0] == GAIN}
+    out = _made(tmp_path / "out", runs, shifts='["action_gain=0.5"]')
+    results = (out / "results.csv").read_text()
+    # One of two runs took 90 seconds and not half a second; its earlier evaluations do not count.
+    last = next(line for line in results.splitlines() if ",future,ddpg,0,300," in line)
+    (out / "results.csv").write_text(results.replace(last, last.removesuffix("0.5") + "90"))
+    monkeypatch.setattr("sys.argv", ["ablation", str(out)])
+    assert ablation.main() == 0
+    _, _, future, none = capsys.readouterr().out.splitlines()
+    # Success at the end is that of three evaluations; areas are 0.6 and 0.8, and 0.05 and 0.08 without.
+    assert future == (
+        "| future | 0.85 [0.77, 0.93] | 0.70 [0.60, 0.80] | +0.63 [+0.55, +0.72] | 100 (100% of 2) | 0.8 |"
+    )
+    assert none == "| none | 0.08 [0.07, 0.10] | 0.07 [0.05, 0.08] |  | > 300 (0% of 2) | 0.0 |"
+    monkeypatch.setattr("sys.argv", ["ablation", str(_made(tmp_path / "begun", {}))])
+    assert ablation.main() == 1
+    monkeypatch.setattr("sys.argv", ["ablation", str(tmp_path)])
+    assert ablation.main() == 2
+    assert "the folder of a benchmark" in capsys.readouterr().err
 
 
 def test_tasks_of_other_lengths_have_no_common_steps(tmp_path: Path) -> None:

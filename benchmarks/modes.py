@@ -73,7 +73,7 @@ def table(rows: list[dict[str, str]]) -> str:
         figures = {key: np.array([float(row[key]) for row in mine]) for key in mine[0] if key != "arm"}
         low, high = bootstrap_interval(figures["auc"], np.random.default_rng(0))
         soon = reached(figures["steps_to_90"], figures["last_step"][0])
-        kept = f"{figures['kept_on_source'].mean():.2f}" if mode not in ("scratch", "rlpd") else ""
+        kept = f"{figures['kept_on_source'].mean():.2f}" if mode != "scratch" else ""
         lines.append(
             f"| `{mode}` | {figures['zero_shot'].mean():.2f} | {figures['auc'].mean():.2f} "
             f"[{float(low):.2f}, {float(high):.2f}] | {figures['final_success'].mean():.2f} | {soon} "

@@ -59,7 +59,7 @@ class Comparison:
         tuned, scratch = self.steps[TUNED], self.steps[SCRATCH]
         if not math.isfinite(tuned.median) or scratch.median == 0:
             return ""
-        if not math.isfinite(scratch.median):
+        if not math.isfinite(scratch.median) and tuned.median > 0:
             return f"< {tuned.median / scratch.last_step:.2f}"
         return f"{tuned.median / scratch.median:.2f}"
 

@@ -56,9 +56,8 @@ class Experience:
         _require_told_apart(config, spec)
         self._config, self._spec = config, spec
         # A run never holds more than it collects. An episode takes a row more than it has steps; room is
-        # reckoned for full ones, and those that end at once take twice as many.
-        most = config.steps + config.block_episodes * spec.max_episode_steps
-        most *= 2 if spec.ends_early else 1
+        # reckoned for full ones, and those that end at once, which any env may cut short, take twice as many.
+        most = 2 * (config.steps + config.block_episodes * spec.max_episode_steps)
         self.own = self._buffer(most, Stream.REPLAY)
         self.buffers = {"own": self.own}
         self._mixing = generator(config.seed, Stream.MIXING)
@@ -76,13 +75,14 @@ class Experience:
 
         Raises:
             EnvFault: its rewards are not what the env's own functions say; it was not stored.
+            OSError: those before it cannot be written; it was not stored.
         """
+        if self._unwritten_bytes > MOST_BYTES:
+            self.write()
         episode = self.own.ranked(episode)
         self.own.add_episode(episode)
         self._unwritten.append(episode)
         self._unwritten_bytes += stored_bytes(episode)
-        if self._unwritten_bytes > MOST_BYTES:
-            self.write()
 
     def sample(self, batch_size: int, env_steps: int) -> Batch:
         """A batch in memory that the next one is written into.
@@ -169,6 +169,7 @@ class Experience:
             "buffers": buffers,
             "mixing": self._mixing.bit_generator.state,
             "goals_since": self.goals_since,
+            "unwritten": len(self._unwritten),
         }
 
     def restore(self, state: Mapping[str, Any], segments: Sequence[Segment]) -> None:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from regoal.agent.checkpoints import Checkpoint, refuse_export, whole_checkpoints
 from regoal.agent.config import TrainConfig
 from regoal.agent.experience import Experience
-from regoal.agent.replay_files import Segment, parsed_segments, read_segments, segments_fault
+from regoal.agent.replay_files import Segment, parsed_segments, read_segments
+from regoal.agent.resuming import fault_of_episodes
 from regoal.agent.run_folder import read_config
 from regoal.agent.shipped import located
 from regoal.agent.trust import require_trusted
@@ -205,7 +206,7 @@ def _with_episodes(run: Path, config: TrainConfig) -> Checkpoint:
     for checkpoint in whole_checkpoints(run):
         if not checkpoint.segments:
             raise BadInput("run", "a run whose episodes are there", *_why_none(run, checkpoint, config))
-        fault = segments_fault(run, checkpoint.segments)
+        fault = fault_of_episodes(checkpoint)
         if fault is None:
             return checkpoint
         warnings.warn(f"{checkpoint.path}: {fault}; falling back to the generation before", stacklevel=3)

@@ -188,13 +188,14 @@ class Training:
             self._evaluate(rollouts, stop)
         if state.env_steps < config.steps:
             self._collect(rollouts)
-        while state.env_steps < config.steps and not stop.requested:
-            before = state.env_steps
-            self._add(rollouts.episodes(self.faults.in_training))
+        while state.block_began < config.steps and not stop.requested:
+            before, known = state.block_began, state.env_steps  # the same but after an error in a block
+            if known < config.steps:
+                self._add(rollouts.episodes(self.faults.in_training))
             ended = state.env_steps >= config.steps
             self.acting = self.learner.policy()
             if self.average is not None:
-                self.average.update(self.acting, state.env_steps - before, self._learned_steps)
+                self.average.update(self.acting, state.env_steps - known, self._learned_steps)
             if not (ended or stop.requested):
                 self._collect(rollouts)
             self._update(rollouts)
@@ -204,6 +205,7 @@ class Training:
                 self._evaluate(rollouts, stop)
             elif rollouts.evaluated:
                 write_evaluation(self, rollouts, stop)
+            state.block_began = state.env_steps
             if not ended and self._passed(config.checkpoint_interval, before):
                 self._save()
         write_evaluation(self, rollouts, stop)

@@ -103,9 +103,11 @@ def resumable(run: Path, config: TrainConfig) -> Checkpoint:
 
 def fault_of_episodes(checkpoint: Checkpoint) -> str | None:
     """What is wrong with the episodes that a run would go on with; None if nothing is."""
-    held = _progress(checkpoint)["experience"]["buffers"]["own"]["n_episodes"]
+    experience = _progress(checkpoint)["experience"]
+    held, unwritten = experience["buffers"]["own"]["n_episodes"], experience.get("unwritten", 0)
     fault = segments_fault(checkpoint.path.parents[1], checkpoint.segments)
-    if fault is None and held > sum(segment.episodes for segment in checkpoint.segments):
+    # Where older episodes have left, their files hold as many as there are without the newest.
+    if fault is None and (unwritten or held > sum(segment.episodes for segment in checkpoint.segments)):
         return "not all its episodes could be saved"
     return fault
 

@@ -15,6 +15,8 @@ class RunState:
     Attributes:
         env_steps: collected and learned from.
         gradient_steps: updates made.
+        block_began: env steps before the block whose updates, evaluation and checkpoint are still due; as
+            many as there are between two blocks.
         episodes: collected; also the number of the next one.
         discarded_steps: env steps that were played and not learned from: their episode was spoiled.
         failed_episodes: training episodes that the env spoiled.
@@ -31,6 +33,7 @@ class RunState:
 
     env_steps: int = 0
     gradient_steps: int = 0
+    block_began: int = 0
     episodes: int = 0
     discarded_steps: int = 0
     failed_episodes: int = 0
@@ -66,6 +69,8 @@ class RunState:
         """
         state = cls()
         names = {one.name for one in fields(cls)}
+        if isinstance(values, dict):  # checkpoints of earlier versions do not say it
+            values = {"block_began": values.get("env_steps")} | values
         if not isinstance(values, dict) or set(values) != names:
             raise BadInput("checkpoint progress", f"{', '.join(sorted(names))}", repr(values)[:200])
         for name, value in values.items():

@@ -42,26 +42,27 @@ def make_updates(training: "Training", poll: Callable[[], object]) -> None:
         return None
 
     infos: list[Info] = []
+    first = state.gradient_steps
     while state.updates_owed >= 1:
         state.updates_owed -= 1
         poll()
         with timed(training.clocks, Clock.SAMPLING):
             batch = training.experience.sample(agent.batch_size, state.env_steps).to(training.device)
-        number = state.gradient_steps + len(infos)
-        actor_learns = training.actor_learns and number % config.policy_delay == 0
+        actor_learns = training.actor_learns and state.gradient_steps % config.policy_delay == 0
         with timed(training.clocks, Clock.UPDATE):
             pull = pull_of(batch) if actor_learns else None
             infos.append(training.learner.update(batch, actor_learns=actor_learns, pull=pull))
-    for info in infos:  # read only now: to look at a loss is to wait for it
-        _note(training, {name: float(value) for name, value in info.items()})
+            state.gradient_steps += 1
+    for number, info in enumerate(infos, first):  # read only now: to look at a loss is to wait for it
+        _note(training, number, {name: float(value) for name, value in info.items()})
 
 
-def _note(training: "Training", info: dict[str, float]) -> None:
-    agent, state = training.config.agent, training.state
+def _note(training: "Training", number: int, info: dict[str, float]) -> None:
+    agent = training.config.agent
     for name, value in info.items():
         if not math.isfinite(value):
             raise TrainingFault(
-                f"{name} of gradient step {state.gradient_steps}",
+                f"{name} of gradient step {number}",
                 "a finite number",
                 str(value),
                 "Learning diverged: lower agent.lr.",
@@ -69,5 +70,4 @@ def _note(training: "Training", info: dict[str, float]) -> None:
         if name not in agent.columns:  # one that updates do not always return
             expected = f"one of its columns: {', '.join(agent.columns)}"
             raise TrainingFault(f"what {agent_name(agent)}.update returned", expected, repr(name))
-        state.note(name, value)
-    state.gradient_steps += 1
+        training.state.note(name, value)

@@ -25,7 +25,13 @@ AT_LEAST_ONE = (
     "threads",
 )
 # Beyond these no machine goes: a file that asks for more is refused before it is tried.
-AT_MOST = {"block_episodes": 10_000, "eval_episodes": 1_000_000, "threads": 1_024, "workers": 1_024}
+AT_MOST = {
+    "block_episodes": 10_000,
+    "eval_episodes": 1_000_000,
+    "hang_seconds": 10_000_000,  # of what a timer takes
+    "threads": 1_024,
+    "workers": 1_024,
+}
 MOST_BATCH, MOST_CRITICS = 1 << 20, 1_000
 MOST_LAYERS, MOST_WEIGHTS = 100, 1 << 27  # of the critics' hidden layers, those of all critics together
 HIDDEN = tuple[int, ...]

@@ -108,8 +108,10 @@ def experience_of(tmp_path: Path, **changes: Any) -> Experience:
     return Experience(config, POINT)
 
 
-def test_a_run_holds_all_it_collects_however_short_its_episodes(tmp_path: Path) -> None:
-    spec = GoalSpec.of("regoal/PointReach-v0", terminate_on_success=True)
+@pytest.mark.parametrize("terminates", [True, False])
+def test_a_run_holds_all_it_collects_however_short_its_episodes(tmp_path: Path, terminates: bool) -> None:
+    """They end at the goal, or are truncated before their time."""
+    spec = GoalSpec.of("regoal/PointReach-v0", terminate_on_success=terminates)
     config = TrainConfig(env="regoal/PointReach-v0", out=str(tmp_path), steps=1_000)
     experience = Experience(config, spec)
     whole, at_goal = episode_of(still=True), np.array([-0.5, 0.0])
@@ -120,13 +122,28 @@ def test_a_run_holds_all_it_collects_however_short_its_episodes(tmp_path: Path) 
         desired_goal=at_goal,
         action=whole.action[:1],
         reward=spec.reward(at_goal[None], at_goal[None]),
-        terminated=True,
+        terminated=terminates,
         success=np.ones(1, np.bool_),
     )
     for index in range(config.steps):
         experience.add(dataclasses.replace(short, index=index))
     assert len(experience.own) == config.steps
     spec.close()
+
+
+def test_an_episode_is_not_stored_where_those_before_it_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("regoal.agent.experience.MOST_BYTES", 1)
+    monkeypatch.setattr("regoal.agent.experience.write_segments", full)
+    experience = experience_of(tmp_path)
+    experience.add(episode_of(still=True))
+    with pytest.raises(OSError, match="No space left"):
+        experience.add(dataclasses.replace(episode_of(still=True), index=1))
+    assert (experience.own.n_episodes, experience.state()["unwritten"]) == (1, 1)
 
 
 def test_it_ends_when_enough_episodes_change_what_is_achieved(

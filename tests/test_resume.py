@@ -26,11 +26,14 @@ from regoal import (
 )
 from regoal.agent import loop
 from regoal.agent.checkpoints import newest_checkpoint
+from regoal.agent.ddpg import DDPG
+from regoal.agent.inspection import inspect
 from regoal.agent.interrupts import Stopped
-from regoal.agent.replay_files import read_segments
+from regoal.agent.replay_files import read_segments, write_segments
 from regoal.agent.rollouts import Rollouts
 from regoal.agent.run_folder import read_config
 from regoal.agent.run_lock import RunLock
+from regoal.errors import SaveFault
 
 # A quarter of an update a step: what goes on is the same, and most of the time goes into updates.
 SMALL = DDPGConfig(hidden=(16,), batch_size=16, updates_per_step=0.25)
@@ -349,6 +352,91 @@ def test_a_stop_loses_no_evaluation_where_the_next_is_due(tmp_path: Path, whole:
             train(config(run, workers=1))
     resume(run, workers=0)
     assert_same(run, whole())
+
+
+def _breaks(name: str, call: int) -> Any:
+    """A method of the loop that does its work, and at its n-th call an exception follows."""
+    method, calls = getattr(loop.Training, name), 0
+
+    def counted(self: loop.Training, *arguments: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        done = method(self, *arguments, **options)
+        if calls == call:
+            raise RuntimeError("by hand")
+        return done
+
+    return counted
+
+
+@pytest.mark.parametrize(
+    ("place", "call", "evaluated"),
+    [
+        ("_add", 6, [0, 200, 400, 600]),
+        ("_update", 6, [0, 200, 400, 600]),
+        ("_add", 2, [0, 300, 400, 600]),  # what was due at 200 is made up for after the next block
+        ("_update", 2, [0, 300, 400, 600]),
+    ],
+)
+def test_what_a_block_owes_is_made_up_for_after_an_error_in_it(
+    tmp_path: Path, whole: Callable[..., Path], place: str, call: int, evaluated: list[int]
+) -> None:
+    run = tmp_path / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop.Training, place, _breaks(place, call))
+        with pytest.raises(RuntimeError, match="by hand"):
+            train(config(run))
+    assert newest_checkpoint(run).state["progress"]["run"]["env_steps"] == 100 * call
+    found = resume(run)
+    told = outcome(run)
+    assert [int(row["env_steps"]) for row in told["metrics"]] == evaluated
+    assert found.gradient_steps == outcome(whole())["counters"]["gradient_steps"]
+    assert found.success == float(told["metrics"][-1]["success"])
+
+
+def test_updates_that_were_made_before_an_error_are_counted(tmp_path: Path) -> None:
+    made, update = 0, DDPG.update
+
+    def twenty(self: DDPG, *arguments: Any, **options: Any) -> Any:
+        nonlocal made
+        if made == 20:
+            raise RuntimeError("by hand")
+        made += 1
+        return update(self, *arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DDPG, "update", twenty)
+        with pytest.raises(RuntimeError, match="by hand"):
+            train(config(tmp_path / "run"))
+    state = newest_checkpoint(tmp_path / "run").state["progress"]["run"]
+    assert (state["gradient_steps"], state["env_steps"], state["updates_owed"]) == (20, 100, 4.0)
+
+
+def test_a_generation_without_its_newest_episodes_is_told_where_older_ones_have_left(
+    tmp_path: Path, whole: Callable[..., Path]
+) -> None:
+    """Its files hold as many episodes as the buffer does, and others."""
+    run, writes = tmp_path / "run", 0
+
+    def full(*arguments: Any) -> Any:
+        nonlocal writes
+        writes += 1
+        if writes > 2:
+            raise OSError(28, "No space left on device")
+        return write_segments(*arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("regoal.agent.experience.write_segments", full)
+        with pytest.raises(SaveFault):
+            train(config(run, capacity=200))
+    broken = newest_checkpoint(run)
+    held = broken.state["progress"]["experience"]["buffers"]["own"]["n_episodes"]
+    assert held <= sum(segment.episodes for segment in broken.segments)
+    with pytest.warns(UserWarning, match="not all its episodes could be saved; falling back"):
+        inspect(run)
+    with pytest.warns(UserWarning, match="not all its episodes could be saved; falling back"):
+        resume(run)
+    assert_same(run, whole(capacity=200))
 
 
 @pytest.fixture(autouse=True)

@@ -360,7 +360,11 @@ def test_a_policy_crosses_shared_memory_to_the_last_bit(spec: GoalSpec) -> None:
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"workers": -2}, "workers: expected 0 or more"), ({"hang_seconds": 0.0}, "hang_seconds")],
+    [
+        ({"workers": -2}, "workers: expected 0 or more"),
+        ({"hang_seconds": 0.0}, "hang_seconds"),
+        ({"hang_seconds": 1e12}, "hang_seconds: expected 10,000,000 or less"),
+    ],
 )
 def test_impossible_settings_are_refused(tmp_path: Path, changes: dict[str, object], message: str) -> None:
     with pytest.raises(BadInput, match=message):

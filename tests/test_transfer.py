@@ -9,6 +9,7 @@ import pytest
 from regoal.benchmarks.cells import cells_of
 from regoal.benchmarks.curves import Curve
 from regoal.benchmarks.grid import arms_of
+from regoal.benchmarks.measures import Reached
 from regoal.benchmarks.results import Results, read_results
 from regoal.benchmarks.suite import load_suite
 from regoal.benchmarks.transfer import LABELS, SCRATCH, TUNED, WITHOUT, compare, curves_of, main, table
@@ -103,22 +104,25 @@ def test_the_guide_shows_the_committed_table(suite: str, guide: str) -> None:
 
 def test_what_the_readme_says_of_objects_is_in_their_table() -> None:
     results = read_results(ROOT / "benchmarks" / "results" / "transfer-push.csv")
-    text = (ROOT / "README.md").read_text()
     found = {task.partition(" ")[2]: compare(curves) for task, curves in curves_of(results).items()}
     assert len(found) == 5
-    assert f"{('one', 'two', 'three', 'four', 'five')[len(results.seeds) - 1]} seeds so far" in text
-    moved = [found["friction=0.3"], found["action_rotation=60"]]
-    tuned, without, scratch = ([one.steps[arm].median for one in moved] for arm in (TUNED, WITHOUT, SCRATCH))
-    told = (
-        f"ends with in {max(tuned):,.0f} env steps (the median), and scratch in {min(scratch):,.0f} or more"
-    )
-    assert told in text
-    assert [(one.steps[WITHOUT].got_there, one.steps[WITHOUT].runs) for one in moved] == [(1, 2), (0, 2)]
-    told = f"one of two runs is there under the changed friction, after {without[0]:,.0f} steps, and none in"
-    assert f"{told} {moved[1].steps[WITHOUT].last_step:,.0f} with the turned arm" in text
-    assert all(float(one.share_of_scratch) < 1 / 20 for one in moved)
-    worst = max(one.dip for one in found.values())
-    assert f"the mean dips by {worst:.2f} at most" in text
+
+    def told(arm: str) -> str:
+        friction, turned = (found[shift].steps[arm] for shift in ("friction=0.3", "action_rotation=60"))
+        return f"after {_median(friction)} and {_median(turned)}"
+
+    count = ("one", "two", "three", "four", "five")[len(results.seeds) - 1]
+    assert (
+        f"{count} seeds. Where friction has changed "
+        f"and where the arm is turned, fine-tuning with hindsight is at 0.9 of what scratch ends with, for "
+        f"three evaluations in a row, {told(TUNED)} env steps (medians), fine-tuning without hindsight "
+        f"{told(WITHOUT)}, and scratch {told(SCRATCH)}. Where the source still works the mean dips by "
+        f"{max(one.dip for one in found.values()):.2f} at most."
+    ) in (ROOT / "README.md").read_text()
+
+
+def _median(steps: Reached) -> str:
+    return f"{steps.median:,.0f}" if math.isfinite(steps.median) else f"more than {steps.last_step:,.0f}"
 
 
 def test_the_table_of_objects_is_of_the_suite_and_the_preset_as_they_are() -> None:

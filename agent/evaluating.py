@@ -29,6 +29,7 @@ def evaluate(training: "Training", rollouts: Rollouts, stop: StopRequest) -> Non
     if config.imitation:
         state.pending["imitation_weight"] = training.experience.imitation_weight(state.env_steps)
     state.noted = {}
+    state.block_began = state.env_steps  # it was begun, and is no longer due
     if not rollouts.has_workers:
         write_evaluation(training, rollouts, stop)
 

@@ -56,9 +56,11 @@ class Experience:
         _require_told_apart(config, spec)
         self._config, self._spec = config, spec
         # A run never holds more than it collects. An episode takes a row more than it has steps; room is
-        # reckoned for full ones, and those that end at once, which any env may cut short, take twice as many.
-        most = 2 * (config.steps + config.block_episodes * spec.max_episode_steps)
-        self.own = self._buffer(most, Stream.REPLAY)
+        # reckoned for full ones, and those that end at once take twice as many. Any env may cut them short,
+        # but where goals do not end them it is not to be reckoned with: it is memory that is never touched.
+        collected = config.steps + config.block_episodes * spec.max_episode_steps
+        self._likely = 2 * collected if spec.ends_early else collected
+        self.own = self._buffer(2 * collected, Stream.REPLAY, self._likely)
         self.buffers = {"own": self.own}
         self._mixing = generator(config.seed, Stream.MIXING)
         self._mixed: MixedReplay | None = None
@@ -198,14 +200,15 @@ class Experience:
     def description(self) -> str:
         """How much memory it takes when full, for people."""
         config = self._config
-        size = buffer_bytes(self._spec, self.own.capacity, marks=_marks(config), ranks=config.candidates > 1)
+        capacity = min(self.own.capacity, max(self._likely, self._spec.max_episode_steps))
+        size = buffer_bytes(self._spec, capacity, marks=_marks(config), ranks=config.candidates > 1)
         shown = f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:,.0f} kB"
         where = "on disk" if self._config.buffer_on_disk else "in memory"
-        return f"replay buffer of up to {self.own.capacity:,} transitions, {shown} when full, {where}"
+        return f"replay buffer of up to {capacity:,} transitions, {shown} when full, {where}"
 
     def _source(self, segments: Sequence[Segment]) -> HindsightBuffer:
         rows = sum(segment.transitions + segment.episodes for segment in segments)
-        source = self._buffer(rows, Stream.SOURCE_REPLAY)
+        source = self._buffer(rows, Stream.SOURCE_REPLAY, rows)
         for episode in read_segments(located(self._config.source), segments):
             if len(episode) > self._spec.max_episode_steps:
                 raise BadInput(
@@ -217,11 +220,11 @@ class Experience:
             source.add_episode(episode, foreign=True)
         return source
 
-    def _buffer(self, most: int, stream: Stream) -> HindsightBuffer:
+    def _buffer(self, most: int, stream: Stream, likely: int) -> HindsightBuffer:
         config, longest = self._config, self._spec.max_episode_steps
         capacity = max(min(config.capacity, most), longest)
         if not config.buffer_on_disk:
-            self._require_memory(capacity)
+            self._require_memory(min(capacity, max(likely, longest)))
         buffer = HindsightBuffer(
             self._spec,
             capacity,

@@ -189,13 +189,14 @@ class Training:
         if state.env_steps < config.steps:
             self._collect(rollouts)
         while state.block_began < config.steps and not stop.requested:
-            before, known = state.block_began, state.env_steps  # the same but after an error in a block
-            if known < config.steps:
-                self._add(rollouts.episodes(self.faults.in_training))
+            before = state.block_began
+            # After an error in the last block there are no more episodes, but what they have earned is due.
+            whole = state.env_steps >= config.steps
+            self._add(() if whole else rollouts.episodes(self.faults.in_training))
             ended = state.env_steps >= config.steps
             self.acting = self.learner.policy()
             if self.average is not None:
-                self.average.update(self.acting, state.env_steps - known, self._learned_steps)
+                self.average.update(self.acting, state.env_steps - state.steps_seen, self._learned_steps)
             if not (ended or stop.requested):
                 self._collect(rollouts)
             self._update(rollouts)

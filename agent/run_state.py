@@ -77,6 +77,9 @@ class RunState:
             if not FITS[name](value):
                 raise BadInput(f"checkpoint progress {name}", "what was saved", repr(value)[:200])
             setattr(state, name, value)
+        if state.block_began > state.env_steps:
+            expected = f"at most env_steps, {state.env_steps}"
+            raise BadInput("checkpoint progress block_began", expected, f"{state.block_began}")
         return state
 
 

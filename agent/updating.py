@@ -43,18 +43,20 @@ def make_updates(training: "Training", poll: Callable[[], object]) -> None:
 
     infos: list[Info] = []
     first = state.gradient_steps
-    while state.updates_owed >= 1:
-        state.updates_owed -= 1
-        poll()
-        with timed(training.clocks, Clock.SAMPLING):
-            batch = training.experience.sample(agent.batch_size, state.env_steps).to(training.device)
-        actor_learns = training.actor_learns and state.gradient_steps % config.policy_delay == 0
-        with timed(training.clocks, Clock.UPDATE):
-            pull = pull_of(batch) if actor_learns else None
-            infos.append(training.learner.update(batch, actor_learns=actor_learns, pull=pull))
+    try:
+        while state.updates_owed >= 1:
+            poll()
+            with timed(training.clocks, Clock.SAMPLING):
+                batch = training.experience.sample(agent.batch_size, state.env_steps).to(training.device)
+            actor_learns = training.actor_learns and state.gradient_steps % config.policy_delay == 0
+            with timed(training.clocks, Clock.UPDATE):
+                pull = pull_of(batch) if actor_learns else None
+                infos.append(training.learner.update(batch, actor_learns=actor_learns, pull=pull))
+            state.updates_owed -= 1
             state.gradient_steps += 1
-    for number, info in enumerate(infos, first):  # read only now: to look at a loss is to wait for it
-        _note(training, number, {name: float(value) for name, value in info.items()})
+    finally:
+        for number, info in enumerate(infos, first):  # read only now: to look at a loss is to wait for it
+            _note(training, number, {name: float(value) for name, value in info.items()})
 
 
 def _note(training: "Training", number: int, info: dict[str, float]) -> None:

@@ -1,4 +1,4 @@
-"""What each ingredient is worth: the arms of a suite beside its baseline, as the table in docs/objects.md.
+"""What each ingredient is worth: the arms of a suite beside its baseline, as a table for a guide.
 
 regoal benchmark push-ablation --out runs/push-ablation
 python -m regoal.benchmarks.ablation runs/push-ablation
@@ -21,8 +21,9 @@ COUNTED_TO = 0.8  # of success: most variants get there within the suite's steps
 def table(found: Findings) -> str:
     """Arms with all their seeds, or what is finished of them, in the order of the suite."""
     compared = {one.name: difference(one.verdict) for one in found.comparisons}
+    baseline = found.baseline or "the baseline"
     lines = [
-        f"| arm | success at the end | over the run | beside {found.baseline} | steps to {COUNTED_TO} "
+        f"| arm | success at the end | over the run | beside {baseline} | steps to {COUNTED_TO} "
         "| minutes a run |",
         "|---|---|---|---|---|---|",
     ]

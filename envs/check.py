@@ -49,7 +49,7 @@ def check_env(recipe: EnvRecipe, *, episodes: int = 5, steps: int | None = None)
     try:
         return _check(env, episodes, steps)
     finally:
-        env.close()
+        contract.close_in_time(env)
 
 
 def require_contract(recipe: EnvRecipe, *, episodes: int = 2, steps: int = 50) -> GoalSpec:

@@ -14,6 +14,7 @@ Each function here reads one of these and raises `BadInput` with the place, what
 and the fix. `GoalSpec` is what is left when all of them pass; `check` reports all that fail.
 """
 
+import contextlib
 import dis
 import traceback
 from collections.abc import Callable, Mapping
@@ -31,7 +32,8 @@ from regoal.errors import BadInput, EnvFault, SpoiledEpisode
 GOAL_KEYS = ("observation", "achieved_goal", "desired_goal")
 SUCCESS_KEYS = ("is_success", "success")
 
-LONGEST_CALL = 120.0  # [s] of a reset or step, before training has settings of its own for it
+LONGEST_CALL = 600.0  # [s] of a reset or step where no run is there to say how long it may take
+LONGEST_CLOSE = 30.0  # [s]
 _LARGE = 1e30  # no overflow on the way there, in single precision neither
 
 Array = NDArray[Any]
@@ -241,9 +243,15 @@ def guarded_in_time(env: Env, when: str, call: Callable[[], Any]) -> Any:
             f"{name_of(env)} at {when}",
             f"a reset or step that returns within {LONGEST_CALL:g} s",
             f"none yet, in {frame.name} of {Path(frame.filename).name}, line {frame.lineno}",
-            "Some envs draw their start again until it is sound, which a shift can make impossible: try a "
-            "milder one.",
+            "Look at what it waits for. Some envs draw their start again until it is sound, which a shift "
+            "can make impossible: try a milder one.",
         ) from hung
+
+
+def close_in_time(env: Env) -> None:
+    """Close an env that may hang: what has been found is to be told."""
+    with contextlib.suppress(Hung), HangWatch(LONGEST_CLOSE):
+        env.close()
 
 
 def _sound(observation: Any, sizes: tuple[int, int]) -> bool:

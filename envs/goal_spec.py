@@ -71,7 +71,7 @@ class GoalSpec:
         try:
             return cls._read(recipe, env)
         except BaseException:
-            env.close()
+            contract.close_in_time(env)
             raise
 
     @classmethod

@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -24,6 +25,7 @@ class HangWatch:
         self._seconds = seconds
         self._watching = False
         self._before: Any = None
+        self._other, self._began = 0.0, 0.0
 
     def tick(self) -> None:
         """A step was taken."""
@@ -33,8 +35,9 @@ class HangWatch:
     def __enter__(self) -> "HangWatch":
         self._watching = threading.current_thread() is threading.main_thread()
         if self._watching:
+            self._began = time.monotonic()
+            self._other, _ = signal.setitimer(signal.ITIMER_REAL, self._seconds)
             self._before = signal.signal(signal.SIGALRM, _raise)
-            self.tick()
         return self
 
     def __exit__(
@@ -43,7 +46,10 @@ class HangWatch:
         if self._watching:
             self._watching = False
             signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, self._before)
+            signal.signal(signal.SIGALRM, signal.SIG_DFL if self._before is None else self._before)
+            if self._other > 0:  # somebody's alarm was set before: it is to ring when it would have
+                left = self._other - (time.monotonic() - self._began)
+                signal.setitimer(signal.ITIMER_REAL, max(left, 1e-3))
 
 
 def _raise(number: int, frame: FrameType | None) -> None:

@@ -394,6 +394,26 @@ def test_what_a_block_owes_is_made_up_for_after_an_error_in_it(
     assert found.success == float(told["metrics"][-1]["success"])
 
 
+@pytest.mark.parametrize("call", [2, 4])
+def test_an_evaluation_that_broke_is_made_once(tmp_path: Path, whole: Callable[..., Path], call: int) -> None:
+    """The second of four, or the last."""
+    play, calls = Rollouts.evaluation, 0
+
+    def broken(self: Rollouts, *arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            raise RuntimeError("by hand")
+        return play(self, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Rollouts, "evaluation", broken)
+        with pytest.raises(RuntimeError, match="by hand"):
+            train(config(tmp_path / "run"))
+    resume(tmp_path / "run")
+    assert_same(tmp_path / "run", whole())
+
+
 def test_updates_that_were_made_before_an_error_are_counted(tmp_path: Path) -> None:
     made, update = 0, DDPG.update
 
@@ -409,7 +429,7 @@ def test_updates_that_were_made_before_an_error_are_counted(tmp_path: Path) -> N
         with pytest.raises(RuntimeError, match="by hand"):
             train(config(tmp_path / "run"))
     state = newest_checkpoint(tmp_path / "run").state["progress"]["run"]
-    assert (state["gradient_steps"], state["env_steps"], state["updates_owed"]) == (20, 100, 4.0)
+    assert (state["gradient_steps"], state["env_steps"], state["updates_owed"]) == (20, 100, 5.0)
 
 
 def test_a_generation_without_its_newest_episodes_is_told_where_older_ones_have_left(

@@ -39,6 +39,7 @@ from regoal.agent.validation import validated
 from regoal.benchmarks.beside_table import (
     COLUMNS,
     EVAL_EPISODES,
+    SLACK_SECONDS,
     Row,
     Rows,
     as_table,
@@ -208,7 +209,16 @@ def compare(env: str, seed: int, minutes: float, out: Path, results: Path) -> in
     require_registered(env)
     folder = out / folder_name(env) / f"seed-{seed}" / f"{minutes:g}-minutes"
     sides = [make(env, seed, minutes, folder) for make in (our_side, peer_side)]
-    read_table(results / TABLE, COLUMNS)  # told now, and not after an hour, if it is none
+    before = read_table(results / TABLE, COLUMNS)  # told now, and not after an hour, if it is none
+    same = [one for one in before if (one["env"], one["seed"]) == (env, str(seed))]
+    had = max((float(one["wall_seconds"]) for one in same), default=0.0)
+    if had > 60 * minutes + SLACK_SECONDS:
+        raise BadInput(
+            "minutes",
+            f"at least the {had / 60:.1f} that {results / TABLE} has of {env}, seed {seed}",
+            f"{minutes:g}",
+            "Name another folder with --results.",
+        )
     say(f"{env}: {minutes:g} minutes each, one after the other; leave the machine alone")
     for side in sides:
         if signal := measure(side, 60 * minutes):

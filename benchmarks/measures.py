@@ -81,6 +81,16 @@ def steps_to(threshold: float, steps: ArrayLike, success: ArrayLike, hold: int =
     return math.inf
 
 
+def last_told(steps: ArrayLike, hold: int = HOLD) -> float:
+    """The last of the evaluations (points,) that a run could be told to be there from.
+
+    That takes `hold` in a row: of a run that is at the threshold in the last `hold` - 1 alone nothing is
+    known but that it takes more steps than this.
+    """
+    points = np.asarray(steps, np.float64)
+    return float(points[-min(hold, len(points))])
+
+
 @dataclass(frozen=True)
 class Reached:
     """How soon several runs got somewhere, when some of them did not within the steps they had.
@@ -91,7 +101,7 @@ class Reached:
         median: steps by which half of the runs or more had got there; inf where fewer than half did. A
             run that did not counts as later than all that did, which is all that is known of it; a mean
             would have to make up a number for it.
-        last_step: the last evaluation [steps].
+        last_step: of a run that is not counted as there, it is known that it takes more than these steps.
     """
 
     runs: int
@@ -173,7 +183,7 @@ class Measures:
     Attributes:
         arm: its label.
         seed: of the run.
-        last_step: the last evaluation [env steps]: what inf steps are greater than.
+        last_step: the last evaluation [env steps]; inf steps are more than those of the one before it.
         kept_on_source: None where nobody played in the source env.
     """
 

@@ -6,27 +6,33 @@
 
 Each part is one or more commands that go on where they were stopped, with runs below OUT; a part that is
 finished there is not run again. What it found is copied to the folder of results, from where another machine
-goes on with the next part of the same suite; parts.csv tells how long each took, over all sittings that were
-not killed; runs that several parts share count in the first.
+goes on with the next part of the same suite; a table there that has runs which the new one has not stays as
+it is. parts.csv tells how long each took, over all sittings that were not killed; runs that several parts
+share count in the first.
 What compares with other libraries has its own commands: `make bench`.
 """
 
 import argparse
+import csv
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from regoal.agent.interrupts import StopRequest
 from regoal.agent.machine import cores
+from regoal.benchmarks.benchmark import named
 from regoal.benchmarks.benchmark_folder import commit
+from regoal.benchmarks.cells import cells_of
 from regoal.benchmarks.experiment import say
 from regoal.benchmarks.parallel import POLL_SECONDS
+from regoal.benchmarks.results import COLUMNS, missing_runs, read_results
+from regoal.benchmarks.suite import load_suite
 from regoal.benchmarks.tables import read_table, replace_rows
 from regoal.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, BadInput, did_you_mean
 
@@ -39,13 +45,17 @@ class Part:
 
     Attributes:
         commands: what follows `python -m`, one after the other; {out} and {results} stand for folders.
-        published: files that they leave in OUT, and what they are called among the results.
-        known: a table among the results, if it is there, that the first command goes on from.
+        published: files that they leave in OUT, and what they are called among the results; the first one is
+            a table that the others are made of.
+        suite: that the first command runs. It goes on from the suite's table among the results, if it is
+            there, but for the cells of the part itself: these are to be measured.
+        only: text in the names of the part's cells.
     """
 
     commands: tuple[str, ...]
     published: tuple[tuple[str, str], ...] = ()
-    known: str = ""
+    suite: str = ""
+    only: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,18 +83,18 @@ def _suite(name: str, only: str = "", figures: Iterable[str] = ("intervals",)) -
     command = f"regoal benchmark {name} --out {{out}}/{name}" + (f" --only {only}" if only else "")
     files = {f"{name}/results.csv": f"{name}.csv"}
     files |= {f"{name}/figures/{figure}.png": f"{name}-{figure}.png" for figure in figures}
-    return Part((command,), tuple(files.items()), f"{name}.csv")
+    return Part((command,), tuple(files.items()), name, only)
 
 
 def _transfer(suite: str, only: str = "") -> Part:
     compared = f"regoal.benchmarks.transfer {{out}}/{suite} --results {{results}}"
-    return Part((*_suite(suite, only).commands, compared), known=f"{suite}.csv")
+    return Part((*_suite(suite, only).commands, compared), suite=suite, only=only)
 
 
 def _ablation(suite: str, only: str) -> Part:
     measured = _suite(suite, only)
     printed = f"regoal.benchmarks.ablation {{out}}/{suite}"
-    return Part((*measured.commands, printed), measured.published, measured.known)
+    return Part((*measured.commands, printed), measured.published, suite, only)
 
 
 def _learning(preset: str, env: str) -> dict[str, Part]:
@@ -135,8 +145,8 @@ def run(name: str, out: Path, results: Path, stop: StopRequest) -> int:
     try:
         for number, command in enumerate(part.commands):
             words = [word.format(**places) for word in shlex.split(command)]
-            if number == 0 and part.known and (results / part.known).exists():
-                words += ["--known", str(results / part.known)]
+            if number == 0 and (known := _of_others(part, out, results)):
+                words += ["--known", str(known)]
             say(f"{name}: python -m {shlex.join(words)}")
             if code := _call([sys.executable, "-m", *words], stop):
                 break
@@ -148,13 +158,45 @@ def run(name: str, out: Path, results: Path, stop: StopRequest) -> int:
     if code:
         say(f"{name}: ended with exit code {code}; the same command goes on")
         return code
-    for source, target in part.published:
-        shutil.copyfile(out / source, results / target)
+    _publish(part, out, results)
     row = Row(name, round(seconds), cores(), commit())
     for folder in (out, results):
         _put(folder / TABLE, row)
     say(f"{name}: finished, {seconds / 60:.1f} minutes")
     return 0
+
+
+def _of_others(part: Part, out: Path, results: Path) -> Path | None:
+    """The published table of a part's suite without the cells of the part; None where nothing is left."""
+    table = results / f"{part.suite}.csv"
+    if not part.suite or not table.exists():
+        return None
+    cells = cells_of(load_suite(part.suite), out)
+    own = {_key(cell.columns) for cell in cells if cell.columns and cell.name in named(cells, part.only)}
+    rows = [row for row in read_results(table).rows if _key(row) not in own]
+    if not rows:
+        return None
+    known = out / f".known-{part.suite}.csv"
+    with known.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return known
+
+
+def _key(row: Mapping[str, object]) -> tuple[str, str, str]:
+    return str(row["task"]), str(row["arm"]), str(row["seed"])
+
+
+def _publish(part: Part, out: Path, results: Path) -> None:
+    """Copy what a part has found, unless runs that are published already would be lost."""
+    if part.suite and part.published:
+        (source, target), *_ = part.published
+        if missing := missing_runs(out / source, results / target):
+            say(f"{results / target} stays as it is: {missing}")
+            return
+    for source, target in part.published:
+        shutil.copyfile(out / source, results / target)
 
 
 def finished(out: Path) -> set[str]:

@@ -12,7 +12,7 @@ from regoal.benchmarks.benchmark_folder import SUITE, Failure, read_failures
 from regoal.benchmarks.comparisons import Verdict, enough_seeds, probability_of_improvement
 from regoal.benchmarks.curves import Curve, up_to
 from regoal.benchmarks.grid import Suite
-from regoal.benchmarks.measures import Reached, area, final_success, reached
+from regoal.benchmarks.measures import Reached, area, final_success, last_told, reached
 from regoal.benchmarks.results import RESULTS, Results, read_results
 from regoal.benchmarks.statistics import Floats, iqm, mean, performance_profile, stratified_bootstrap
 from regoal.benchmarks.steps import steps_to_threshold
@@ -216,7 +216,7 @@ class Table:
         seeds = self.seeds(name, tasks)
         final = self.scores(name, tasks, seeds, final_success)
         over_run = self.scores(name, tasks, seeds, mean_success, shared=True)
-        last = {float(self.curves[task, name].steps[-1]) for task in tasks}
+        last = {last_told(self.curves[task, name].steps) for task in tasks}
         steps = [
             self.scores(name, tasks, seeds, lambda curve, at=at: steps_to_threshold(curve, at))  # type: ignore[misc]
             for at in THRESHOLDS

@@ -71,7 +71,8 @@ def _runs(out: Path) -> dict[tuple[str, str, int], Path]:
     found = {}
     for path in sorted(out.glob(f"cells/*/*/*/{DONE}")):
         columns = json.loads(path.read_text())
-        if columns.get("arm") and (path.parent / "config.toml").exists():  # not one that was taken over
+        at_work = path.parent.name == f"seed-{columns['seed']}"  # and not one that was set aside
+        if columns.get("arm") and at_work and (path.parent / "config.toml").exists():  # nor taken over
             found[columns["task"], columns["arm"], int(columns["seed"])] = path.parent
     return found
 

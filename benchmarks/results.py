@@ -139,6 +139,29 @@ def read_results(path: Path) -> Results:
     return Results(tuple(rows))
 
 
+def missing_runs(new: Path, published: Path) -> str:
+    """What of a published table a new one does not have, for people; nothing where it can take its place.
+
+    Args:
+        new: results.csv of a benchmark.
+        published: an earlier one of the same suite; it need not be there.
+    """
+    if not published.exists():
+        return ""
+    there, here = ({_run(row) for row in read_results(path).rows} for path in (published, new))
+    if not there - here:
+        return ""
+    task, arm, seed = min(there - here)
+    return (
+        f"{len(there - here)} of its {len(there)} runs are not in {new}, such as {arm} in {task}, seed {seed}"
+        f"; --known {published} takes over those with the same settings, and the others are to be run first"
+    )
+
+
+def _run(row: dict[str, str]) -> tuple[str, str, str]:
+    return row["task"], row["arm"], row["seed"]
+
+
 def _nearest(
     run: np.ndarray[Any, np.dtype[np.float64]], steps: np.ndarray[Any, np.dtype[np.float64]]
 ) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -52,21 +52,27 @@ def take_over(cells: Sequence[Cell], known: Results, lock_seconds: float = LOCK_
     Raises:
         BadInput: another process works on one of them.
     """
+    found = to_take_over(cells, known)
+    for cell, rows in found:
+        if cell.path.exists():
+            with locked(cell.path, lock_seconds):  # by none that still works on it
+                cell.path.rename(next_free(cell.path.with_name(f"{cell.path.name}.begun")))
+        _write(cell, rows)
+    return len(found)
+
+
+def to_take_over(cells: Sequence[Cell], known: Results) -> list[tuple[Cell, list[dict[str, str]]]]:
+    """Cells that `take_over` would make finished, and their rows; changes nothing."""
     rows: dict[tuple[str, str, str], list[dict[str, str]]] = {}
     for row in known.rows:
         rows.setdefault((row["task"], row["arm"], row["seed"]), []).append(row)
-    taken = 0
+    found = []
     for cell in cells:
-        if not cell.columns or is_finished(cell):
-            continue
-        found = rows.get((cell.columns["task"], cell.columns["arm"], str(cell.columns["seed"])), [])
-        if found and _is_whole(cell, found):
-            if cell.path.exists():
-                with locked(cell.path, lock_seconds):  # by none that still works on it
-                    cell.path.rename(next_free(cell.path.with_name(f"{cell.path.name}.begun")))
-            _write(cell, found)
-            taken += 1
-    return taken
+        if cell.columns and not is_finished(cell):
+            its = rows.get((cell.columns["task"], cell.columns["arm"], str(cell.columns["seed"])), [])
+            if its and _is_whole(cell, its):
+                found.append((cell, its))
+    return found
 
 
 def _is_whole(cell: Cell, rows: Sequence[dict[str, str]]) -> bool:

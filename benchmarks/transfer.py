@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regoal.benchmarks.curves import Curve, draw_panels
-from regoal.benchmarks.measures import Reached, final_success, reached, zero_shot
-from regoal.benchmarks.results import RESULTS, Results, read_results
+from regoal.benchmarks.measures import Reached, final_success, last_told, reached, zero_shot
+from regoal.benchmarks.results import RESULTS, Results, missing_runs, read_results
 from regoal.benchmarks.steps import steps_to_threshold
 from regoal.errors import EXIT_BAD_INPUT, EXIT_FAILED, BadInput
 
@@ -60,7 +60,7 @@ class Comparison:
         if not math.isfinite(tuned.median) or scratch.median == 0:
             return ""
         if not math.isfinite(scratch.median) and tuned.median > 0:
-            return f"< {tuned.median / scratch.last_step:.2f}"
+            return f"< {math.ceil(100 * tuned.median / scratch.last_step) / 100:.2f}"
         return f"{tuned.median / scratch.median:.2f}"
 
 
@@ -74,7 +74,7 @@ def compare(curves: dict[str, Curve]) -> Comparison:
         zero_shot=float(zero_shot(curves[TUNED]).mean()),
         threshold=threshold,
         steps={
-            arm: reached(steps_to_threshold(curve, goal, HOLD), float(curve.steps[-1]))
+            arm: reached(steps_to_threshold(curve, goal, HOLD), last_told(curve.steps, HOLD))
             for arm, curve in curves.items()
         },
         dip=float(mean[0] - mean.min()),
@@ -129,15 +129,18 @@ def main() -> int:
             print(f"not all runs in {task} are finished: left out", file=sys.stderr)
     if not curves:
         return EXIT_FAILED
+    print(table(results))
     csv = options.results / f"{results.rows[0]['suite']}.csv"
     options.results.mkdir(parents=True, exist_ok=True)
+    if missing := missing_runs(options.folder / RESULTS, csv):
+        print(f"{csv} stays as it is: {missing}", file=sys.stderr)
+        return 0
     shutil.copyfile(options.folder / RESULTS, csv)
     draw_panels(
         csv.with_suffix(".png"),
         {task: {LABELS[arm]: curve for arm, curve in arms.items()} for task, arms in curves.items()},
         f"Success in shifted targets, mean of {len(results.seeds)} seeds, 95 % bootstrap intervals",
     )
-    print(table(results))
     return 0
 
 

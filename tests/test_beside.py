@@ -156,6 +156,21 @@ def test_a_table_of_something_else_is_left_alone(tmp_path: Path, monkeypatch: py
     assert (tmp_path / "beside.csv").read_text() == "what,else\n1,2\n"
 
 
+def test_a_shorter_comparison_does_not_take_the_place_of_a_longer_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(beside, "version", lambda name: "1.0")
+    monkeypatch.setattr(beside, "measure", lambda *arguments: 15)
+    rows = f"env,side,seed,env_steps,wall_seconds,success\n{POINT},ours,0,900,1800.4,1.0\n"
+    (tmp_path / "beside.csv").write_text(rows)
+    command = ["--env", POINT, "--out", str(tmp_path)]
+    assert beside.main([*command, "--minutes", "2"]) == 2
+    assert "minutes: expected at least the 30.0 that" in capsys.readouterr().err
+    assert beside.main([*command, "--minutes", "30"]) == 143
+    assert beside.main([*command, "--minutes", "2", "--seed", "1"]) == 143
+    assert (tmp_path / "beside.csv").read_text() == rows
+
+
 @pytest.fixture
 def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another preset, and short evaluations."""

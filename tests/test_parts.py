@@ -1,5 +1,6 @@
 """All that is shown can be measured again, part by part; what is finished is not run again."""
 
+import csv
 import importlib
 import os
 import signal
@@ -63,16 +64,37 @@ def test_a_part_goes_on_until_it_is_finished_and_then_rests(tmp_path: Path) -> N
 
 @pytest.mark.usefixtures("_hand_made")
 def test_a_part_goes_on_from_the_table_among_the_results(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """But for its own runs, which are to be measured, and it takes no published ones away."""
     calls: list[str] = []
-    monkeypatch.setattr(parts, "_call", lambda command, stop: calls.append(" ".join(command[2:])) or 1)
-    monkeypatch.setattr(parts, "PARTS", {"first": Part(("hand_made_part",), known="table.csv")})
-    command = ["--out", str(tmp_path / "out"), "--results", str(tmp_path)]
-    assert main(command) == 1
-    (tmp_path / "table.csv").write_text("")
-    assert main(command) == 1
-    assert calls == ["hand_made_part", f"hand_made_part --known {tmp_path / 'table.csv'}"]
+    monkeypatch.setattr(parts, "_call", lambda command, stop: calls.append(" ".join(command[2:])) or 0)
+    files = (("found.csv", "transfer-push.csv"), ("found.png", "transfer-push.png"))
+    part = Part(("hand_made_part",), files, "transfer-push", "friction=0.3/future-naive/seed-1")
+    monkeypatch.setattr(parts, "PARTS", {"first": part})
+    out, table = tmp_path / "out", tmp_path / "transfer-push.csv"
+    command, known = (
+        ["first", "--out", str(out), "--results", str(tmp_path)],
+        out / ".known-transfer-push.csv",
+    )
+    published = (ROOT / "benchmarks" / "results" / "transfer-push.csv").read_text()
+    out.mkdir()
+    (out / "found.png").write_text("new")
+    own = ["FetchPush-v4 friction=0.3", "future-naive", "1"]
+    lines = list(csv.reader(published.splitlines()))
+    (out / "found.csv").write_text(published)
+    assert main(command) == 0  # nothing is published yet
+    assert table.read_text() == published
+    (out / "parts.csv").unlink()
+    (out / "found.csv").write_text("\n".join(published.splitlines()[:50]) + "\n")
+    (out / "found.png").write_text("newer")
+    assert main(command) == 0
+    assert calls == ["hand_made_part", f"hand_made_part --known {known}"]
+    left = [line for line in lines if [line[1], line[2], line[8]] != own]
+    assert 0 < len(left) < len(lines)
+    assert list(csv.reader(known.read_text().splitlines())) == left
+    assert "stays as it is" in capsys.readouterr().err
+    assert (table.read_text(), (tmp_path / "transfer-push.png").read_text()) == (published, "new")
 
 
 WAITING = """

@@ -54,7 +54,7 @@ def benchmark(
     from regoal.benchmarks.estimate import describe
     from regoal.benchmarks.report import write_report
     from regoal.benchmarks.suite import load_suite
-    from regoal.benchmarks.taken_over import read_known
+    from regoal.benchmarks.taken_over import read_known, to_take_over
 
     if jobs is not None and jobs < 1:
         raise BadInput("jobs", "1 or more", str(jobs))
@@ -69,8 +69,11 @@ def benchmark(
         cells = cells_of(loaded, folder)
         require_buildable(loaded, cells)
         with place:
-            wanted = named(cells, only)
-            print(describe(loaded, [one for one in cells if one.name in wanted], folder, place.slots))
+            taken = {cell.name for cell, _ in to_take_over(cells, table)} if table else set()
+            runs = [one for one in cells if one.name in named(cells, only) - taken]
+            needed = {one.source.name for one in runs if one.source}
+            runs = [one for one in runs if one.columns or one.name in needed]
+            print(describe(loaded, runs, folder, place.slots))
         return 0
     try:
         with place:

@@ -1,6 +1,7 @@
 """The report of a benchmark: one file, the right figures, nothing claimed that was not found, nothing run."""
 
 import csv
+import json
 import re
 import shutil
 import statistics
@@ -11,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from regoal.benchmarks import ablation
+from regoal.benchmarks import ablation, report_films
 from regoal.benchmarks.report import write_report
 from regoal.benchmarks.report_data import read_findings
 from regoal.benchmarks.report_films import Film
 from regoal.benchmarks.report_page import page
 from regoal.benchmarks.report_text import headline
-from regoal.benchmarks.results import COLUMNS
+from regoal.benchmarks.results import COLUMNS, DONE
 from regoal.cli import main
 from regoal.errors import BadInput
 
@@ -375,6 +376,20 @@ def test_pictures_stand_in_the_page_or_it_says_why_not(tmp_path: Path) -> None:
     assert len(shown.values("src")) == 6
     assert "before <1>, picture 6 of 6" in shown.values("alt")
     assert "No pictures: the run folders are not here." in shown.text
+
+
+def test_runs_that_were_set_aside_are_not_shown(tmp_path: Path) -> None:
+    """Beside one that was taken over from another machine, which has no policy to show."""
+    for name, files in (
+        ("seed-0.begun", ("config.toml", DONE)),
+        ("seed-0", (DONE,)),
+        ("seed-1", ("config.toml", DONE)),
+    ):
+        run = tmp_path / "cells" / "task" / "arm" / name
+        run.mkdir(parents=True)
+        for file in files:
+            (run / file).write_text(json.dumps({"task": "task", "arm": "arm", "seed": int(name[5])}))
+    assert list(report_films._runs(tmp_path)) == [("task", "arm", 1)]
 
 
 def test_a_folder_that_is_no_benchmark_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -71,8 +71,9 @@ def _runs(out: Path) -> dict[tuple[str, str, int], Path]:
     found = {}
     for path in sorted(out.glob(f"cells/*/*/*/{DONE}")):
         columns = json.loads(path.read_text())
-        at_work = path.parent.name == f"seed-{columns['seed']}"  # and not one that was set aside
-        if columns.get("arm") and at_work and (path.parent / "config.toml").exists():  # nor taken over
+        set_aside = ".begun" in path.parent.name
+        taken_over = not (path.parent / "config.toml").exists()
+        if columns.get("arm") and not (set_aside or taken_over):
             found[columns["task"], columns["arm"], int(columns["seed"])] = path.parent
     return found
 

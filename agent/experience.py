@@ -57,7 +57,7 @@ class Experience:
         self._config, self._spec = config, spec
         # A run never holds more than it collects. An episode takes a row more than it has steps; room is
         # reckoned for full ones, and those that end at once take twice as many. Any env may cut them short,
-        # but where goals do not end them it is not to be reckoned with: it is memory that is never touched.
+        # but where goals do not end them that is not likely, and memory is not taken before it is touched.
         collected = config.steps + config.block_episodes * spec.max_episode_steps
         self._likely = 2 * collected if spec.ends_early else collected
         self.own = self._buffer(2 * collected, Stream.REPLAY, self._likely)
@@ -200,7 +200,9 @@ class Experience:
     def description(self) -> str:
         """How much memory it takes when full, for people."""
         config = self._config
-        capacity = min(self.own.capacity, max(self._likely, self._spec.max_episode_steps))
+        capacity = self.own.capacity  # on disk all of it is reserved
+        if not config.buffer_on_disk:
+            capacity = min(capacity, max(self._likely, self._spec.max_episode_steps))
         size = buffer_bytes(self._spec, capacity, marks=_marks(config), ranks=config.candidates > 1)
         shown = f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:,.0f} kB"
         where = "on disk" if self._config.buffer_on_disk else "in memory"
@@ -225,7 +227,16 @@ class Experience:
         capacity = max(min(config.capacity, most), longest)
         if not config.buffer_on_disk:
             self._require_memory(min(capacity, max(likely, longest)))
-        buffer = HindsightBuffer(
+        try:
+            buffer = self._allocated(capacity, stream)
+        except MemoryError as error:
+            raise self._too_large(capacity) from error
+        buffer.discovering = config.discovery > 0
+        return buffer
+
+    def _allocated(self, capacity: int, stream: Stream) -> HindsightBuffer:
+        config = self._config
+        return HindsightBuffer(
             self._spec,
             capacity,
             strategy=config.relabel,
@@ -237,20 +248,22 @@ class Experience:
             tells_new_goals=config.imitation > 0 and stream is Stream.REPLAY,  # none of the source's
             candidates=config.candidates if stream is Stream.REPLAY else 1,
         )
-        buffer.discovering = config.discovery > 0
-        return buffer
 
     def _require_memory(self, capacity: int) -> None:
         config = self._config
         needed = buffer_bytes(self._spec, capacity, marks=_marks(config), ranks=config.candidates > 1)
-        there = memory_bytes()
-        if needed > there:
-            raise BadInput(
-                "capacity",
-                f"a replay buffer that fits into the machine's memory, {there / 1e9:,.0f} GB",
-                f"{needed / 1e9:,.0f} GB for {capacity:,} transitions",
-                "Lower --set capacity=..., or keep it on disk: --buffer-on-disk.",
-            )
+        if needed > memory_bytes():
+            raise self._too_large(capacity)
+
+    def _too_large(self, capacity: int) -> BadInput:
+        config = self._config
+        needed = buffer_bytes(self._spec, capacity, marks=_marks(config), ranks=config.candidates > 1)
+        return BadInput(
+            "capacity",
+            f"a replay buffer that fits into the machine's memory, {memory_bytes() / 1e9:,.0f} GB",
+            f"{needed / 1e9:,.0f} GB for {capacity:,} transitions",
+            "Lower --set capacity=..., or keep it on disk: --buffer-on-disk.",
+        )
 
 
 def discovery_steps(config: TrainConfig) -> int:

@@ -1,7 +1,8 @@
 """The gradient steps that the env steps collected so far have earned."""
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from regoal.agent.agents import agent_name
@@ -54,9 +55,16 @@ def make_updates(training: "Training", poll: Callable[[], object]) -> None:
                 infos.append(training.learner.update(batch, actor_learns=actor_learns, pull=pull))
             state.updates_owed -= 1
             state.gradient_steps += 1
-    finally:
-        for number, info in enumerate(infos, first):  # read only now: to look at a loss is to wait for it
-            _note(training, number, {name: float(value) for name, value in info.items()})
+    except BaseException:
+        with contextlib.suppress(Exception):  # the first error is the one to tell
+            _note_all(training, first, infos)
+        raise
+    _note_all(training, first, infos)  # only now: to look at a loss is to wait for it
+
+
+def _note_all(training: "Training", first: int, infos: Sequence[Info]) -> None:
+    for number, info in enumerate(infos, first):
+        _note(training, number, {name: float(value) for name, value in info.items()})
 
 
 def _note(training: "Training", number: int, info: dict[str, float]) -> None:

@@ -183,7 +183,7 @@ class Measures:
     Attributes:
         arm: its label.
         seed: of the run.
-        last_step: the last evaluation [env steps]; inf steps are more than those of the one before it.
+        last_step: the last evaluation [env steps]; what inf steps are more than, `last_told` says.
         kept_on_source: None where nobody played in the source env.
     """
 

@@ -20,7 +20,7 @@ from regoal.agent.run_folder import read_config
 from regoal.agent.trust import require_trusted
 from regoal.benchmarks.curves import Curve, draw_curves
 from regoal.benchmarks.experiment import Arm, Experiment, read_arm, run_experiment, run_path, say, source_path
-from regoal.benchmarks.measures import kept_on_source, measure, reached, write_measures
+from regoal.benchmarks.measures import HOLD, kept_on_source, measure, reached, write_measures
 from regoal.benchmarks.parallel import all_results, next_free
 from regoal.benchmarks.statistics import bootstrap_interval
 from regoal.benchmarks.tables import read_rows
@@ -62,8 +62,8 @@ def read_modes(experiment: Experiment, out: Path) -> dict[str, Curve]:
     return curves | {"zero_shot": Curve(steps, constant)}
 
 
-def table(rows: list[dict[str, str]]) -> str:
-    """Rows of a CSV of measures as they stand in docs/finetuning.md."""
+def table(rows: list[dict[str, str]], eval_interval: int) -> str:
+    """Rows of a CSV of measures, of runs evaluated every so often, as they stand in docs/finetuning.md."""
     lines = [
         "| mode | before learning | AUC | at the end | steps to 0.9 | dip | kept on the source |",
         "|---|---|---|---|---|---|---|",
@@ -72,7 +72,7 @@ def table(rows: list[dict[str, str]]) -> str:
         mine = [row for row in rows if row["arm"] == mode]
         figures = {key: np.array([float(row[key]) for row in mine]) for key in mine[0] if key != "arm"}
         low, high = bootstrap_interval(figures["auc"], np.random.default_rng(0))
-        soon = reached(figures["steps_to_90"], figures["last_step"][0])
+        soon = reached(figures["steps_to_90"], figures["last_step"][0] - (HOLD - 1) * eval_interval)
         kept = f"{figures['kept_on_source'].mean():.2f}" if mode != "scratch" else ""
         lines.append(
             f"| `{mode}` | {figures['zero_shot'].mean():.2f} | {figures['auc'].mean():.2f} "
@@ -113,7 +113,7 @@ def main() -> int:
         f"{experiment.env}, target {shift}\nmean of {len(seeds)} seeds, 95 % bootstrap intervals",
         {f"zero_shot ({zero_shot:.2f})": zero_shot},
     )
-    print(table(read_rows(results / f"modes-{name}.csv")))
+    print(table(read_rows(results / f"modes-{name}.csv"), experiment.eval_interval))
     return 0
 
 

@@ -28,10 +28,11 @@ from regoal.agent.interrupts import StopRequest
 from regoal.agent.machine import cores
 from regoal.benchmarks.benchmark import named
 from regoal.benchmarks.benchmark_folder import commit
+from regoal.benchmarks.cell_run import is_finished
 from regoal.benchmarks.cells import cells_of
 from regoal.benchmarks.experiment import say
 from regoal.benchmarks.parallel import POLL_SECONDS
-from regoal.benchmarks.results import COLUMNS, missing_runs, read_results
+from regoal.benchmarks.results import COLUMNS, LEFT_AS_IT_IS, missing_runs, read_results
 from regoal.benchmarks.suite import load_suite
 from regoal.benchmarks.tables import read_table, replace_rows
 from regoal.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, BadInput, did_you_mean
@@ -155,10 +156,13 @@ def run(name: str, out: Path, results: Path, stop: StopRequest) -> int:
         stage = spent.with_name(f".{spent.name}")
         stage.write_text(f"{seconds:.3f}\n")
         stage.rename(spent)
-    if code:
+    published = code == 0 and _publish(part, out, results)
+    if code not in (0, LEFT_AS_IT_IS):
         say(f"{name}: ended with exit code {code}; the same command goes on")
         return code
-    _publish(part, out, results)
+    if not published:
+        say(f"{name}: measured, {seconds / 60:.1f} minutes; to be published when the others are there")
+        return 0
     row = Row(name, round(seconds), cores(), commit())
     for folder in (out, results):
         _put(folder / TABLE, row)
@@ -167,13 +171,22 @@ def run(name: str, out: Path, results: Path, stop: StopRequest) -> int:
 
 
 def _of_others(part: Part, out: Path, results: Path) -> Path | None:
-    """The published table of a part's suite without the cells of the part; None where nothing is left."""
+    """The published table of a part's suite without the cells of the part; None where nothing is left.
+
+    Those of them that were taken over for another part, as rows without a run, are taken away: they are to be
+    measured.
+    """
     table = results / f"{part.suite}.csv"
     if not part.suite or not table.exists():
         return None
-    cells = cells_of(load_suite(part.suite), out)
-    own = {_key(cell.columns) for cell in cells if cell.columns and cell.name in named(cells, part.only)}
-    rows = [row for row in read_results(table).rows if _key(row) not in own]
+    cells = cells_of(load_suite(part.suite), out / part.suite)
+    of_part = named(cells, part.only)
+    own = [cell for cell in cells if cell.columns and cell.name in of_part]
+    for cell in own:
+        if is_finished(cell) and not (cell.path / "config.toml").exists():
+            shutil.rmtree(cell.path)
+    keys = {_key(cell.columns) for cell in own}
+    rows = [row for row in read_results(table).rows if _key(row) not in keys]
     if not rows:
         return None
     known = out / f".known-{part.suite}.csv"
@@ -188,15 +201,16 @@ def _key(row: Mapping[str, object]) -> tuple[str, str, str]:
     return str(row["task"]), str(row["arm"]), str(row["seed"])
 
 
-def _publish(part: Part, out: Path, results: Path) -> None:
-    """Copy what a part has found, unless runs that are published already would be lost."""
+def _publish(part: Part, out: Path, results: Path) -> bool:
+    """Copy what a part has found, unless runs that are published already would be lost; whether it did."""
     if part.suite and part.published:
         (source, target), *_ = part.published
         if missing := missing_runs(out / source, results / target):
             say(f"{results / target} stays as it is: {missing}")
-            return
+            return False
     for source, target in part.published:
         shutil.copyfile(out / source, results / target)
+    return True
 
 
 def finished(out: Path) -> set[str]:
@@ -288,6 +302,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with StopRequest() as stop:
             return run_all([name for name in wanted if not _is_done(name, done)], options, stop)
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
 

@@ -216,7 +216,8 @@ class Table:
         seeds = self.seeds(name, tasks)
         final = self.scores(name, tasks, seeds, final_success)
         over_run = self.scores(name, tasks, seeds, mean_success, shared=True)
-        last = {last_told(self.curves[task, name].steps) for task in tasks}
+        ends = {float(self.curves[task, name].steps[-1]) for task in tasks}
+        last = min(last_told(self.curves[task, name].steps) for task in tasks)
         steps = [
             self.scores(name, tasks, seeds, lambda curve, at=at: steps_to_threshold(curve, at))  # type: ignore[misc]
             for at in THRESHOLDS
@@ -228,8 +229,8 @@ class Table:
             area=estimate(over_run, mean, whole),
             final_iqm=estimate(final, iqm, whole),
             area_iqm=estimate(over_run, iqm, whole),
-            steps=tuple(reached(one.ravel(), max(last)) for one in steps),
-            one_budget=len(last) == 1,
+            steps=tuple(reached(one.ravel(), last) for one in steps),
+            one_budget=len(ends) == 1,
         )
 
     def comparisons(self, arms: list[str], baseline: str, tasks: list[str], whole: bool) -> list[Comparison]:

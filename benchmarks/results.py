@@ -24,6 +24,7 @@ from regoal.errors import BadInput
 Value = TypeVar("Value")
 
 RESULTS = "results.csv"
+LEFT_AS_IT_IS = 3  # exit code where a published table has runs that the new one has not
 DONE = "cell.json"  # in the folder of a finished cell
 OF_CELL = ("suite", "task", "arm", "env", "shift", "mode", "relabel", "agent", "seed")
 OF_EVALUATION = ("env_steps", "gradient_steps", "success", "return")
@@ -154,7 +155,7 @@ def missing_runs(new: Path, published: Path) -> str:
     task, arm, seed = min(there - here)
     return (
         f"{len(there - here)} of its {len(there)} runs are not in {new}, such as {arm} in {task}, seed {seed}"
-        f"; --known {published} takes over those with the same settings, and the others are to be run first"
+        f"; --known {published} takes over those with the same settings; run others first, or move it away"
     )
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from regoal.benchmarks.curves import Curve, draw_panels
 from regoal.benchmarks.measures import Reached, final_success, last_told, reached, zero_shot
-from regoal.benchmarks.results import RESULTS, Results, missing_runs, read_results
+from regoal.benchmarks.results import LEFT_AS_IT_IS, RESULTS, Results, missing_runs, read_results
 from regoal.benchmarks.steps import steps_to_threshold
 from regoal.errors import EXIT_BAD_INPUT, EXIT_FAILED, BadInput
 
@@ -53,11 +53,11 @@ class Comparison:
         """Steps of fine-tuning for each step of scratch, both with hindsight (medians).
 
         Where more than half of the scratch runs did not get there it is less than what is said; where more
-        than half of the fine-tuned ones did not, or scratch was there before it learned, there is nothing
-        to say.
+        than half of the fine-tuned ones did not, or scratch was there before it learned or has too few
+        evaluations to tell, there is nothing to say.
         """
         tuned, scratch = self.steps[TUNED], self.steps[SCRATCH]
-        if not math.isfinite(tuned.median) or scratch.median == 0:
+        if not math.isfinite(tuned.median) or 0 in (scratch.median, scratch.last_step):
             return ""
         if not math.isfinite(scratch.median) and tuned.median > 0:
             return f"< {math.ceil(100 * tuned.median / scratch.last_step) / 100:.2f}"
@@ -120,6 +120,8 @@ def main() -> int:
         if not results.rows:
             fix = "Run the benchmark first, or go on with it."
             raise BadInput("folder", "a benchmark with finished runs", str(options.folder), fix)
+        csv = options.results / f"{results.rows[0]['suite']}.csv"
+        missing = missing_runs(options.folder / RESULTS, csv)
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
@@ -130,11 +132,10 @@ def main() -> int:
     if not curves:
         return EXIT_FAILED
     print(table(results))
-    csv = options.results / f"{results.rows[0]['suite']}.csv"
     options.results.mkdir(parents=True, exist_ok=True)
-    if missing := missing_runs(options.folder / RESULTS, csv):
+    if missing:
         print(f"{csv} stays as it is: {missing}", file=sys.stderr)
-        return 0
+        return LEFT_AS_IT_IS
     shutil.copyfile(options.folder / RESULTS, csv)
     draw_panels(
         csv.with_suffix(".png"),

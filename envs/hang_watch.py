@@ -25,7 +25,7 @@ class HangWatch:
         self._seconds = seconds
         self._watching = False
         self._before: Any = None
-        self._other, self._began = 0.0, 0.0
+        self._left, self._interval, self._began = 0.0, 0.0, 0.0
 
     def tick(self) -> None:
         """A step was taken."""
@@ -33,10 +33,14 @@ class HangWatch:
             signal.setitimer(signal.ITIMER_REAL, self._seconds)
 
     def __enter__(self) -> "HangWatch":
-        self._watching = threading.current_thread() is threading.main_thread()
+        # Another alarm whose handler is not Python's could not be put back, and would end the process.
+        foreign = signal.getitimer(signal.ITIMER_REAL)[0] > 0 and not callable(
+            signal.getsignal(signal.SIGALRM)
+        )
+        self._watching = threading.current_thread() is threading.main_thread() and not foreign
         if self._watching:
             self._began = time.monotonic()
-            self._other, _ = signal.setitimer(signal.ITIMER_REAL, self._seconds)
+            self._left, self._interval = signal.setitimer(signal.ITIMER_REAL, self._seconds)
             self._before = signal.signal(signal.SIGALRM, _raise)
         return self
 
@@ -46,10 +50,10 @@ class HangWatch:
         if self._watching:
             self._watching = False
             signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, signal.SIG_DFL if self._before is None else self._before)
-            if self._other > 0:  # somebody's alarm was set before: it is to ring when it would have
-                left = self._other - (time.monotonic() - self._began)
-                signal.setitimer(signal.ITIMER_REAL, max(left, 1e-3))
+            signal.signal(signal.SIGALRM, self._before)
+            if self._left > 0:  # somebody's alarm was set before: it is to ring when it would have
+                left = self._left - (time.monotonic() - self._began)
+                signal.setitimer(signal.ITIMER_REAL, max(left, 1e-3), self._interval)
 
 
 def _raise(number: int, frame: FrameType | None) -> None:

@@ -103,6 +103,9 @@ def test_another_machine_goes_on_from_the_table(
         assert "with rows, got" in capsys.readouterr().err
     assert not out.exists()
     known.write_bytes((whole / "results.csv").read_bytes())
+    assert main([*command, "--dry-run"]) == 0
+    assert "cells (0)" in capsys.readouterr().out
+    assert not out.exists()
     assert main(command) == 0
     assert "3 of 4 cells taken over" in capsys.readouterr().err
     assert (out / "results.csv").read_bytes() == known.read_bytes()

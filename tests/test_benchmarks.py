@@ -237,7 +237,8 @@ def test_the_committed_speed_has_every_measure_and_repetition() -> None:
 def test_the_guide_shows_the_committed_comparison_of_modes() -> None:
     rows = read_rows(RESULTS / "modes-reach.csv")
     assert {row["arm"] for row in rows} == set(MODES)
-    assert modes.table(rows) in (ROOT / "docs" / "finetuning.md").read_text()
+    table = modes.table(rows, modes.EXPERIMENTS["reach"].eval_interval)
+    assert table in (ROOT / "docs" / "finetuning.md").read_text()
 
 
 @pytest.mark.parametrize("name", MEASURED)
@@ -340,7 +341,7 @@ def test_what_the_readme_says_of_fine_tuning_is_in_its_table() -> None:
         return [float(final_success(curve).mean()) for curve in curves]
 
     text = (ROOT / "README.md").read_text()
-    assert f"weights ends at {min(final('future', keeping, results.tasks)):.2f} or more" in text
+    assert f"weights ends at about {min(final('future', keeping, results.tasks)):.2f} or more" in text
     assert min(final("none", keeping, [turned])) >= 0.95
     without = final("none", keeping, others)
     assert f"between {min(without):.2f} and {max(without):.2f}" in text

@@ -1,7 +1,9 @@
 """What hangs is left, and alarms that were set before ring as they would have."""
 
+import faulthandler
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -46,11 +48,26 @@ def test_somebody_elses_alarm_rings_when_it_would_have() -> None:
             _wait(0.1)
         assert not rung
         _wait(1)
-        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        assert len(rung) == 1
+        signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)
         with HangWatch(60):
             _wait(0.3)  # its time is over meanwhile
         _wait(1)
-        assert len(rung) == 2
+        assert len(rung) >= 3
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def test_an_alarm_that_cannot_be_put_back_is_left_alone(tmp_path: Path) -> None:
+    with (tmp_path / "told").open("w") as file:
+        faulthandler.register(signal.SIGALRM, file)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.3)
+            with HangWatch(0.1):
+                _wait(0.2)
+            _wait(0.5)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            faulthandler.unregister(signal.SIGALRM)
+    assert "_wait" in (tmp_path / "told").read_text()

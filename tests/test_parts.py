@@ -2,6 +2,7 @@
 
 import csv
 import importlib
+import json
 import math
 import os
 import signal
@@ -87,6 +88,13 @@ def test_a_part_goes_on_from_the_table_among_the_results(
     assert main(command) == 0  # nothing is published yet
     assert table.read_text() == published
     (out / "parts.csv").unlink()
+    (tmp_path / "parts.csv").unlink()
+    # A row of another machine in place of a run is measured; what was run here stays.
+    cells = {one.name: one for one in cells_of(load_suite("transfer-push"), out / "transfer-push")}
+    taken, run = cells[f"FetchPush-v4_{part.only}"], cells["FetchPush-v4_friction=0.3/future-naive/seed-2"]
+    for cell in (taken, run):
+        cell.path.mkdir(parents=True)
+        (cell.path / "cell.json").write_text(json.dumps({"config_hash": cell.config_hash}))
     (out / "found.csv").write_text("\n".join(published.splitlines()[:50]) + "\n")
     (out / "found.png").write_text("newer")
     assert main(command) == 0
@@ -94,7 +102,10 @@ def test_a_part_goes_on_from_the_table_among_the_results(
     left = [line for line in lines if [line[1], line[2], line[8]] != own]
     assert 0 < len(left) < len(lines)
     assert list(csv.reader(known.read_text().splitlines())) == left
+    assert (taken.path.exists(), run.path.exists()) == (False, True)
     assert "stays as it is" in capsys.readouterr().err
+    assert not (out / "parts.csv").exists()  # it was not published, and will be
+    assert not (tmp_path / "parts.csv").exists()
     assert (table.read_text(), (tmp_path / "transfer-push.png").read_text()) == (published, "new")
 
 

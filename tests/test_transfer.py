@@ -10,7 +10,7 @@ from regoal.benchmarks.cells import cells_of
 from regoal.benchmarks.curves import Curve
 from regoal.benchmarks.grid import arms_of
 from regoal.benchmarks.measures import Reached
-from regoal.benchmarks.results import Results, read_results
+from regoal.benchmarks.results import LEFT_AS_IT_IS, Results, read_results
 from regoal.benchmarks.suite import load_suite
 from regoal.benchmarks.transfer import LABELS, SCRATCH, TUNED, WITHOUT, compare, curves_of, main, table
 
@@ -92,6 +92,12 @@ def test_table_and_picture_are_called_as_the_suite_and_want_whole_tasks(
     table_of.write_text("".join(line.replace("transfer-levels,", "mine,", 1) for line in lines))
     assert _compared(monkeypatch, folder, out) == 0
     assert {path.name for path in out.iterdir()} == {"mine.csv", "mine.png"}
+    published = (out / "mine.csv").read_text()
+    first = [line for line in lines if line == lines[0] or "action_rotation=75" in line]
+    table_of.write_text("".join(line.replace("transfer-levels,", "mine,", 1) for line in first))
+    assert _compared(monkeypatch, folder, out) == LEFT_AS_IT_IS
+    assert (out / "mine.csv").read_text() == published
+    assert "mine.csv stays as it is: 75 of its 90 runs are not in" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

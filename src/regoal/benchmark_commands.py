@@ -50,6 +50,7 @@ def benchmark(
         trust: What the suite may import and give to its envs.
     """
     from regoal.benchmarks.benchmark import named, require_buildable, run_suite
+    from regoal.benchmarks.cell_run import is_finished
     from regoal.benchmarks.cells import cells_of
     from regoal.benchmarks.estimate import describe
     from regoal.benchmarks.report import write_report
@@ -70,9 +71,14 @@ def benchmark(
         require_buildable(loaded, cells)
         with place:
             taken = {cell.name for cell, _ in to_take_over(cells, table)} if table else set()
-            runs = [one for one in cells if one.name in named(cells, only) - taken]
-            needed = {one.source.name for one in runs if one.source}
-            runs = [one for one in runs if one.columns or one.name in needed]
+            wanted = [one for one in cells if one.name in named(cells, only)]
+            idle = {one.source.name for one in wanted if one.source}  # sources whose cells are all there
+            idle -= {
+                one.source.name
+                for one in wanted
+                if one.source and one.name not in taken and not is_finished(one)
+            }
+            runs = [one for one in wanted if one.name not in taken | idle]
             print(describe(loaded, runs, folder, place.slots))
         return 0
     try:

@@ -13,27 +13,22 @@ What compares with other libraries has its own commands: `make bench`.
 """
 
 import argparse
-import csv
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from regoal.agent.interrupts import StopRequest
 from regoal.agent.machine import cores
-from regoal.benchmarks.benchmark import named
 from regoal.benchmarks.benchmark_folder import commit
-from regoal.benchmarks.cell_run import is_finished
-from regoal.benchmarks.cells import cells_of
 from regoal.benchmarks.experiment import say
 from regoal.benchmarks.parallel import POLL_SECONDS
-from regoal.benchmarks.results import COLUMNS, LEFT_AS_IT_IS, missing_runs, read_results
-from regoal.benchmarks.suite import load_suite
+from regoal.benchmarks.published import LEFT_AS_IT_IS, missing_runs, of_others
 from regoal.benchmarks.tables import read_table, replace_rows
 from regoal.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, BadInput, did_you_mean
 
@@ -146,7 +141,7 @@ def run(name: str, out: Path, results: Path, stop: StopRequest) -> int:
     try:
         for number, command in enumerate(part.commands):
             words = [word.format(**places) for word in shlex.split(command)]
-            if number == 0 and (known := _of_others(part, out, results)):
+            if number == 0 and part.suite and (known := of_others(part.suite, part.only, out, results)):
                 words += ["--known", str(known)]
             say(f"{name}: python -m {shlex.join(words)}")
             if code := _call([sys.executable, "-m", *words], stop):
@@ -168,37 +163,6 @@ def run(name: str, out: Path, results: Path, stop: StopRequest) -> int:
         _put(folder / TABLE, row)
     say(f"{name}: finished, {seconds / 60:.1f} minutes")
     return 0
-
-
-def _of_others(part: Part, out: Path, results: Path) -> Path | None:
-    """The published table of a part's suite without the cells of the part; None where nothing is left.
-
-    Those of them that were taken over for another part, as rows without a run, are taken away: they are to be
-    measured.
-    """
-    table = results / f"{part.suite}.csv"
-    if not part.suite or not table.exists():
-        return None
-    cells = cells_of(load_suite(part.suite), out / part.suite)
-    of_part = named(cells, part.only)
-    own = [cell for cell in cells if cell.columns and cell.name in of_part]
-    for cell in own:
-        if is_finished(cell) and not (cell.path / "config.toml").exists():
-            shutil.rmtree(cell.path)
-    keys = {_key(cell.columns) for cell in own}
-    rows = [row for row in read_results(table).rows if _key(row) not in keys]
-    if not rows:
-        return None
-    known = out / f".known-{part.suite}.csv"
-    with known.open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    return known
-
-
-def _key(row: Mapping[str, object]) -> tuple[str, str, str]:
-    return str(row["task"]), str(row["arm"]), str(row["seed"])
 
 
 def _publish(part: Part, out: Path, results: Path) -> bool:

@@ -24,7 +24,6 @@ from regoal.errors import BadInput
 Value = TypeVar("Value")
 
 RESULTS = "results.csv"
-LEFT_AS_IT_IS = 3  # exit code where a published table has runs that the new one has not
 DONE = "cell.json"  # in the folder of a finished cell
 OF_CELL = ("suite", "task", "arm", "env", "shift", "mode", "relabel", "agent", "seed")
 OF_EVALUATION = ("env_steps", "gradient_steps", "success", "return")
@@ -138,29 +137,6 @@ def read_results(path: Path) -> Results:
             got = ", ".join(map(str, row))
             raise BadInput(f"{path}", f"the columns {', '.join(COLUMNS)}", got, "Write it anew.")
     return Results(tuple(rows))
-
-
-def missing_runs(new: Path, published: Path) -> str:
-    """What of a published table a new one does not have, for people; nothing where it can take its place.
-
-    Args:
-        new: results.csv of a benchmark.
-        published: an earlier one of the same suite; it need not be there.
-    """
-    if not published.exists():
-        return ""
-    there, here = ({_run(row) for row in read_results(path).rows} for path in (published, new))
-    if not there - here:
-        return ""
-    task, arm, seed = min(there - here)
-    return (
-        f"{len(there - here)} of its {len(there)} runs are not in {new}, such as {arm} in {task}, seed {seed}"
-        f"; --known {published} takes over those with the same settings; run others first, or move it away"
-    )
-
-
-def _run(row: dict[str, str]) -> tuple[str, str, str]:
-    return row["task"], row["arm"], row["seed"]
 
 
 def _nearest(

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from regoal.benchmarks.curves import Curve, draw_panels
 from regoal.benchmarks.measures import Reached, final_success, last_told, reached, zero_shot
-from regoal.benchmarks.results import LEFT_AS_IT_IS, RESULTS, Results, missing_runs, read_results
+from regoal.benchmarks.published import LEFT_AS_IT_IS, missing_runs
+from regoal.benchmarks.results import RESULTS, Results, read_results
 from regoal.benchmarks.steps import steps_to_threshold
 from regoal.errors import EXIT_BAD_INPUT, EXIT_FAILED, BadInput
 

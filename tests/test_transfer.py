@@ -10,7 +10,8 @@ from regoal.benchmarks.cells import cells_of
 from regoal.benchmarks.curves import Curve
 from regoal.benchmarks.grid import arms_of
 from regoal.benchmarks.measures import Reached
-from regoal.benchmarks.results import LEFT_AS_IT_IS, Results, read_results
+from regoal.benchmarks.published import LEFT_AS_IT_IS
+from regoal.benchmarks.results import Results, read_results
 from regoal.benchmarks.suite import load_suite
 from regoal.benchmarks.transfer import LABELS, SCRATCH, TUNED, WITHOUT, compare, curves_of, main, table
 

@@ -1,7 +1,9 @@
 """What each ingredient is worth: the arms of a suite beside its baseline, as a table for a guide.
 
-regoal benchmark push-ablation --out runs/push-ablation
-python -m regoal.benchmarks.ablation runs/push-ablation
+    regoal benchmark push-ablation --out runs/push-ablation
+    python -m regoal.benchmarks.ablation runs/push-ablation
+
+Minutes are those of runs that went side by side: they compare with each other alone.
 """
 
 import argparse

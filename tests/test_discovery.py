@@ -131,6 +131,19 @@ def test_a_run_holds_all_it_collects_however_short_its_episodes(tmp_path: Path, 
     spec.close()
 
 
+def test_a_buffer_that_the_machine_does_not_give_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("regoal.agent.experience.HindsightBuffer", none)
+    with pytest.raises(
+        BadInput, match="capacity: expected a replay buffer that fits into the machine's memory"
+    ):
+        experience_of(tmp_path)
+
+
 def test_an_episode_is_not_stored_where_those_before_it_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

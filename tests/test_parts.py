@@ -109,6 +109,16 @@ def test_a_part_goes_on_from_the_table_among_the_results(
     assert (table.read_text(), (tmp_path / "transfer-push.png").read_text()) == (published, "new")
 
 
+def test_a_published_table_that_cannot_be_read_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(parts, "PARTS", {"first": Part(("hand_made_part",), suite="transfer-push")})
+    monkeypatch.setattr(parts, "_call", lambda command, stop: pytest.fail("started"))
+    (tmp_path / "transfer-push.csv").write_text("what,else\n1,2\n")
+    assert main(["first", "--out", str(tmp_path / "out"), "--results", str(tmp_path)]) == 2
+    assert "expected the columns suite, task, arm" in capsys.readouterr().err
+
+
 WAITING = """
 import signal, sys, time
 from pathlib import Path

@@ -33,6 +33,7 @@ from regoal.agent.replay_files import read_segments, write_segments
 from regoal.agent.rollouts import Rollouts
 from regoal.agent.run_folder import read_config
 from regoal.agent.run_lock import RunLock
+from regoal.agent.run_state import RunState
 from regoal.errors import SaveFault
 
 # A quarter of an update a step: what goes on is the same, and most of the time goes into updates.
@@ -412,6 +413,15 @@ def test_an_evaluation_that_broke_is_made_once(tmp_path: Path, whole: Callable[.
             train(config(tmp_path / "run"))
     resume(tmp_path / "run")
     assert_same(tmp_path / "run", whole())
+
+
+def test_a_block_began_before_it_is_and_between_blocks_where_nobody_says() -> None:
+    said = RunState(env_steps=200, block_began=100).to_json()
+    assert RunState.from_json(said).block_began == 100
+    with pytest.raises(BadInput, match="block_began: expected at most env_steps, 200, got 300"):
+        RunState.from_json(said | {"block_began": 300})
+    del said["block_began"]
+    assert RunState.from_json(said).block_began == 200
 
 
 def test_updates_that_were_made_before_an_error_are_counted(tmp_path: Path) -> None:

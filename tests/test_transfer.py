@@ -61,6 +61,12 @@ def test_what_scratch_can_before_it_learns_is_no_share() -> None:
     assert (found.steps[SCRATCH].median, found.share_of_scratch) == (0, "")
 
 
+def test_three_evaluations_tell_nothing_of_who_is_not_there() -> None:
+    late, few = [0.0, 0.9, 0.9, 0.9, 0.9, 0.9, 0.9], Curve(STEPS[:3], np.array([[0.0, 0.0, 0.9]]))
+    found = compare({TUNED: _curve(late), WITHOUT: _curve(late), SCRATCH: few})
+    assert (found.steps[SCRATCH].last_step, found.share_of_scratch) == (0, "")
+
+
 def test_a_task_whose_runs_are_not_all_finished_is_left_out() -> None:
     rows = read_results(ROOT / "benchmarks" / "results" / "transfer-levels.csv").rows
     first, second, *_ = read_results(ROOT / "benchmarks" / "results" / "transfer-levels.csv").tasks

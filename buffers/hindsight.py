@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 from regoal.buffers.batch import Batch, BatchRows, ReusedMemory
 from regoal.buffers.discovery import draw_for_discovery, score_leaving
 from regoal.buffers.episode import Episode
+from regoal.buffers.goal_choice import choose_goals
 from regoal.buffers.numbering import Ints
 from regoal.buffers.scores import GoalScorer, reached, require_scores, require_shapes
 from regoal.buffers.storage import EpisodeStorage, Transitions, joined
 from regoal.buffers.strategies import Strategy, checked, strategy_named
 from regoal.buffers.trace import Drawn, Trace
-from regoal.buffers.wanted import draw_wanted, most_wanted, ranks_of, wanted_goal
+from regoal.buffers.wanted import draw_wanted, ranks_of, wanted_goal
 from regoal.errors import BadInput
 
 BOTH_ENDS = np.arange(2)  # of a transition: its row and the next
-REDRAWS = 5  # of a goal that teaches nothing; late in an episode there may be no other
 NO_ROWS: Ints = np.empty(0, np.int64)
 
 
@@ -72,6 +72,8 @@ class HindsightBuffer:
             raise BadInput("informative_share", "0 to 1", f"{informative_share:g}", "0.7 helps with objects.")
         if n_sampled_goal < 0:
             raise BadInput("n_sampled_goal", "0 or more", str(n_sampled_goal), "4 is usual.")
+        if candidates < 1:
+            raise BadInput("candidates", "1 or more", str(candidates), "1 takes goals as they are drawn.")
         self.goal_spec = goal_spec
         if isinstance(strategy, str):
             self._strategy, self._strategy_name = strategy_named(strategy), strategy
@@ -138,7 +140,7 @@ class HindsightBuffer:
         if not foreign:
             require_scores(self.goal_spec, episode)
         episode = self.ranked(episode)
-        self._storage.add(episode, mark=self._storage.marked is not None and self._is_informative(episode))
+        self._storage.add(episode, self._new_in(episode) if self._storage.marked is not None else None)
 
     def ranked(self, episode: Episode) -> Episode:
         """The episode with the ranks of what it achieved, if goals are chosen by them and it has none yet."""
@@ -158,7 +160,7 @@ class HindsightBuffer:
         return wanted_goal(self._storage, self.goal_spec, rng)
 
     def state(self) -> dict[str, Any]:
-        """All but the episodes, for JSON: with them a buffer goes on as if nothing had happened."""
+        """All but the episodes, for JSON: with these, as `ranked` gave them, a buffer goes on alike."""
         storage = self._storage
         return {
             "generator": self._rng.bit_generator.state,
@@ -172,7 +174,8 @@ class HindsightBuffer:
 
         Args:
             state: of the other.
-            episodes: those it held, oldest first; they are not verified again.
+            episodes: those it held, oldest first; they are not verified again. Where goals are chosen by
+                ranks they must have theirs (`ranked`): new ones would be others.
 
         Raises:
             BadInput: the state is of another kind of buffer, or the episodes are too few or too many.
@@ -205,8 +208,8 @@ class HindsightBuffer:
     def sample(self, batch_size: int, *, reuse: bool = False) -> Batch:
         """Draw transitions, with replacement; k / (k + 1) of them get a hindsight goal.
 
-        They are drawn uniformly, but for an informative share, which is drawn uniformly from episodes that
-        have something to teach.
+        They are drawn uniformly, but for an informative share: that is drawn uniformly from episodes that
+        have something to teach, or with `candidates` the more often the more their goals are wanted.
 
         Args:
             batch_size: how many.
@@ -241,9 +244,8 @@ class HindsightBuffer:
         goal_rows = NO_ROWS
         if n_relabelled:
             relabelled = at.head(n_relabelled)
-            goal_rows = self._goal_rows(relabelled, rng)
-            if informative is not None:
-                self._choose_new_goals(goal_rows, relabelled, informative[:n_relabelled], rng)
+            teaching = None if informative is None else informative[:n_relabelled]
+            goal_rows = self._goal_rows(relabelled, teaching, rng)
             rows.desired_goal[:n_relabelled] = storage.goals(goal_rows)
         rows.reward[:] = self.goal_spec.reward(rows.next_achieved_goal, rows.desired_goal)
         rows.terminated[:] = self.goal_spec.terminated(rows.next_achieved_goal, rows.desired_goal)
@@ -288,30 +290,18 @@ class HindsightBuffer:
         others = storage.draw(n - n_informative, rng)
         return joined(marked, others).of(order), order < n_informative
 
-    def _choose_new_goals(
-        self, rows: Ints, at: Transitions, informative: NDArray[np.bool_], rng: np.random.Generator
-    ) -> None:
-        """Where it is asked for, put rows of goals not yet achieved at t in the place of others."""
-        asked = np.flatnonzero(informative)
-        storage = self._storage
-        for _ in range(REDRAWS):
-            at_t = storage.achieved_goal[at.first_row[asked] + at.t[asked]]
-            asked = asked[reached(self.goal_spec, at_t, storage.goals(rows[asked]))]
-            if not len(asked):
-                break
-            rows[asked] = self._goal_rows(at.of(asked), rng)
-
-    def _goal_rows(self, at: Transitions, rng: np.random.Generator) -> Ints:
-        """Rows of the goals for transitions (n,)."""
+    def _goal_rows(
+        self, at: Transitions, informative: NDArray[np.bool_] | None, rng: np.random.Generator
+    ) -> Ints:
+        """Rows of the goals for transitions (n,), some of which may be asked for something new."""
         assert self._strategy is not None
-        return most_wanted(self._strategy, at, self._candidates, rng)
+        return choose_goals(self._strategy, self.goal_spec, at, informative, self._candidates, rng)
 
-    def _is_informative(self, episode: Episode) -> bool:
-        """Whether it achieved anything that was not achieved at its start."""
+    def _new_in(self, episode: Episode) -> NDArray[np.bool_]:
+        """States (T + 1,) that achieved what was not achieved at the start."""
         # As it is kept: an episode that is stored, read and stored again is judged alike.
         achieved = np.asarray(episode.achieved_goal, np.float32)
-        later = achieved[1:]
-        return not reached(self.goal_spec, np.broadcast_to(achieved[0], later.shape), later).all()
+        return ~reached(self.goal_spec, np.broadcast_to(achieved[0], achieved.shape), achieved)
 
     def __repr__(self) -> str:
         held = f"{len(self):,} of {self.capacity:,} transitions"

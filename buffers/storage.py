@@ -92,7 +92,7 @@ class EpisodeStorage:
         numbering: of all transitions held.
         marked: of those in marked episodes; None without `marks`.
         rank: (rows,) of what each state achieved; None without `ranks`.
-        best_rank: (slots,) the lowest of each episode.
+        best_rank: (slots,) the lowest of what was new in each episode.
     """
 
     def __init__(
@@ -165,15 +165,17 @@ class EpisodeStorage:
             return 0.0
         return float(self.is_marked[np.arange(self._end - last, self._end) % len(self.length)].mean())
 
-    def add(self, episode: Episode, *, mark: bool = False) -> None:
+    def add(self, episode: Episode, new: NDArray[np.bool_] | None = None) -> None:
         """Store a copy of the episode, dropping the oldest ones where room is needed.
 
         Args:
             episode: what happened.
-            mark: whether `draw_marked` may draw from it.
+            new: states (T + 1,) that achieved what was not achieved at the start; if there are any, the
+                episode is marked: `draw_marked` may draw from it.
         """
         length = len(episode)
         self.check_length(length)
+        mark = new is not None and bool(new.any())
         first = self._make_room(length)
         self.observation[first : first + length + 1] = episode.observation
         self.achieved_goal[first : first + length + 1] = episode.achieved_goal
@@ -189,7 +191,7 @@ class EpisodeStorage:
         self.numbering.add(slot, length)
         if self.rank is not None and episode.rank is not None:
             self.rank[first : first + length + 1] = episode.rank
-            self.best_rank[slot] = episode.rank.min()
+            self.best_rank[slot] = episode.rank[new].min() if mark else 1.0
         if mark:
             assert self.marked is not None
             self.marked.add(slot, length)
@@ -270,6 +272,10 @@ class EpisodeStorage:
         if not len(self):
             raise BadInput("buffer", "at least one episode to sample from", "an empty buffer", "Add one.")
         return self._at(*self.numbering.draw(n, rng))
+
+    def draw_episodes(self, n: int, rng: np.random.Generator) -> Ints:
+        """Slots (n,) of live episodes, each uniform over all of them, of which there must be some."""
+        return rng.integers(self._oldest, self._end, n) % len(self.length)
 
     def draw_marked(self, n: int, rng: np.random.Generator) -> Transitions:
         """n transitions, each uniform over those in marked episodes, of which there must be some."""

@@ -10,10 +10,8 @@ arXiv 1902.08039) leads to whatever is odd, an object on the floor for example, 
 import numpy as np
 from numpy.typing import NDArray
 
-from regoal.buffers.numbering import Ints
-from regoal.buffers.scores import GoalScorer
+from regoal.buffers.scores import GoalScorer, reached
 from regoal.buffers.storage import EpisodeStorage, Transitions
-from regoal.buffers.strategies import Strategy
 
 WITNESSES = 500  # achieved and desired goals that each goal is held against
 PRACTISED_OF = 100  # achieved goals of which the most wanted is practised
@@ -35,21 +33,11 @@ def ranks_of(
         return np.ones(len(goals), np.float32)
     at = storage.draw(WITNESSES, rng)
     achieved = _counts(goal_spec, storage.goals(at.first_row + at.t + 1), goals).sum(axis=0)
-    desired = _counts(goal_spec, goals, storage.desired_goal[at.episode]).sum(axis=1)
+    # An episode desires once, however soon its goal ended it.
+    asked = storage.desired_goal[storage.draw_episodes(WITNESSES, rng)]
+    desired = _counts(goal_spec, goals, asked).sum(axis=1)
     ranks: NDArray[np.float32] = ((achieved + PRIOR) / (desired + PRIOR)).astype(np.float32)
     return ranks
-
-
-def most_wanted(strategy: Strategy, at: Transitions, candidates: int, rng: np.random.Generator) -> Ints:
-    """Rows of hindsight goals (n,): of so many from a strategy, each time the one with the lowest rank."""
-    rows, rank = strategy(at, rng), at.storage.rank
-    for _ in range(candidates - 1):
-        other = strategy(at, rng)
-        assert rank is not None
-        # Negative rows are goals that were desired: neither more nor less wanted than others.
-        better = np.where(other < 0, 1.0, rank[other]) < np.where(rows < 0, 1.0, rank[rows])
-        rows = np.where(better, other, rows)
-    return rows
 
 
 def draw_wanted(storage: EpisodeStorage, n: int, candidates: int, rng: np.random.Generator) -> Transitions:
@@ -62,17 +50,21 @@ def draw_wanted(storage: EpisodeStorage, n: int, candidates: int, rng: np.random
 
 
 def wanted_goal(
-    storage: EpisodeStorage, goal_spec: GoalScorer, rng: np.random.Generator
+    storage: EpisodeStorage, goal_spec: GoalScorer, rng: np.random.Generator, among: int = PRACTISED_OF
 ) -> NDArray[np.float32] | None:
     """A goal (goal_size,) to practise: of those that an episode got to, one that is wanted most by now.
 
-    It is drawn from marked episodes, if there are any; None where there are not. What is achieved seldom and
-    can be achieved is where exploration should set out from (Pitis 2020, arXiv 2007.02832).
+    It is drawn from marked episodes; None where there are none, or nothing that is drawn was new in its
+    episode: where things lie at the start nobody got to. What is achieved seldom and can be achieved is
+    where exploration should set out from (Pitis 2020, arXiv 2007.02832).
     """
     if not storage.marked:
         return None
-    at = storage.draw_marked(PRACTISED_OF, rng)
+    at = storage.draw_marked(among, rng)
     goals = storage.goals(at.first_row + at.t + 1)
+    goals = goals[~reached(goal_spec, storage.achieved_goal[at.first_row], goals)]
+    if not len(goals):
+        return None
     chosen: NDArray[np.float32] = goals[ranks_of(storage, goal_spec, goals, rng).argmin()]
     return chosen
 

@@ -8,12 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parent))
 # No test cuts the power, so that waiting for the disk would prove nothing, and it takes a quarter of the time
 # of a short run. Processes that tests start do wait.
 os.fsync = lambda descriptor: None
+
+# A busy machine is no fault; `settings(deadline=...)` of a test still wins.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 # A shell starts what it runs in the background deaf to Ctrl-C, and so would be every process of ours.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -410,7 +410,7 @@ def test_a_user_may_desire_what_other_episodes_did() -> None:
 # Going on later
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     lengths=some_lengths,
     more=some_lengths,

@@ -27,7 +27,6 @@ def gradients(loss: torch.Tensor, *of: torch.Tensor) -> list[torch.Tensor]:
     return list(torch.autograd.grad(loss, of))
 
 
-@settings(deadline=None)
 @given(st.integers(1, 3), some_sizes, st.sampled_from([1, 2, 33]), st.integers(1, 9), st.integers(0, 99))
 def test_forward_and_backward_are_those_of_autograd(
     n: int, hidden: list[int], outputs: int, rows: int, seed: int
@@ -42,7 +41,6 @@ def test_forward_and_backward_are_those_of_autograd(
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 3), some_sizes, st.integers(1, 40), st.integers(0, 99))
 def test_the_gradient_of_the_least_value_reaches_the_action(
     n: int, hidden: list[int], rows: int, seed: int
@@ -55,7 +53,6 @@ def test_the_gradient_of_the_least_value_reaches_the_action(
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 3), some_sizes, st.integers(0, 9), st.sampled_from([False, True]), st.integers(0, 99))
 def test_the_first_network_alone_is_that_of_all(
     n: int, hidden: list[int], rows: int, layer_norm: bool, seed: int
@@ -166,7 +163,7 @@ def test_a_copy_has_parameters_of_its_own() -> None:
     assert not torch.equal(net(x), before)
 
 
-@settings(deadline=None, max_examples=40)  # each row is a case of its own
+@settings(max_examples=40)  # each row is a case of its own
 @given(st.integers(1, 8), st.integers(0, 99))
 def test_the_squashed_gaussian_differentiates_as_autograd_does(rows: int, seed: int) -> None:
     mean, log_std, noise = normal(seed, rows, 4), normal(seed + 1, rows, 4), normal(seed + 2, rows, 4)

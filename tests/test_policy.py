@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from fake_spec import point_spec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from regoal import DDPGConfig
@@ -65,7 +65,6 @@ def test_the_share_of_random_actions_does_not_depend_on_the_hold(share: float, h
     assert abs(found - share) < 4 * deviation
 
 
-@settings(deadline=None)
 @given(hold=st.integers(1, 12), share=st.floats(0.05, 1.0), seed=st.integers(0, 2**32))
 def test_a_random_action_is_held_for_so_many_steps_and_no_longer(hold: int, share: float, seed: int) -> None:
     actions = explored(Exploration(0.0, share, hold), 200, seed)

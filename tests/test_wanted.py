@@ -13,7 +13,7 @@ from regoal.agent.idle import without_idle
 from regoal.agent.replay_files import read_segments
 from regoal.agent.validation import validated
 from regoal.buffers import HindsightBuffer
-from regoal.buffers.wanted import PRIOR, WITNESSES, ranks_of
+from regoal.buffers.wanted import PRIOR, WITNESSES, ranks_of, wanted_goal
 from regoal.errors import BadInput
 
 from .reference import FakeScorer, tagged_episode
@@ -21,6 +21,7 @@ from .test_resume import config
 
 LENGTH = 4
 COMMON, WANTED, ODD = (0.0, 0.0), (5.0, 0.0), (9.0, 9.0)  # ODD is achieved and never desired
+NEAR, FAR = (0.0, 5.0), (-9.0, -9.0)  # FAR is desired and never achieved
 
 
 def episode_to(number: int, achieved: tuple[float, float], desired: tuple[float, float]):  # type: ignore[no-untyped-def]
@@ -65,6 +66,80 @@ def test_wanted_goals_are_drawn_more_often_and_odd_ones_are_not() -> None:
     assert wanted == pytest.approx(odd, abs=0.01)
     assert wanted_more > 1.5 * wanted
     assert odd_more < 0.5 * odd
+
+
+def moved(number: int, goals: list[tuple[float, float]], desired: tuple[float, float]):  # type: ignore[no-untyped-def]
+    """An episode that achieves these goals, one after the other."""
+    return dataclasses.replace(
+        episode_to(number, COMMON, desired),
+        achieved_goal=np.array(goals),
+        success=np.zeros(LENGTH, np.bool_),
+        reward=np.full(LENGTH, -1.0),
+    )
+
+
+def buffer_of_starts() -> HindsightBuffer:
+    """In one episode of twenty things lie at WANTED and are taken away, in one they are brought to NEAR."""
+    buffer = HindsightBuffer(
+        FakeScorer(max_episode_steps=LENGTH), 2_000, candidates=4, informative_share=1.0, n_sampled_goal=1
+    )
+    kinds = {0: [WANTED, WANTED, WANTED, COMMON, COMMON], 1: [COMMON, COMMON, COMMON, NEAR, NEAR]}
+    for number in range(200):
+        desired = NEAR if number % 4 == 0 else WANTED
+        buffer.add_episode(moved(number, kinds.get(number % 10, [COMMON] * 5), FAR), foreign=True)
+        buffer.add_episode(moved(number, [COMMON] * 5, desired), foreign=True)
+    return buffer
+
+
+def test_an_episode_is_wanted_for_where_it_got_to_and_not_for_where_it_began() -> None:
+    goals = buffer_of_starts().sample(4_000).observation.numpy()[:, 0] % 10  # the number of the episode
+    assert (goals == 1).mean() > 0.85
+    assert (goals == 0).mean() > 0  # what is seldom wanted is seldom drawn, and not never
+
+
+def test_what_is_practised_was_new_in_its_episode() -> None:
+    buffer, rng = buffer_of_starts(), np.random.default_rng(0)
+    practised = [buffer.wanted_goal(rng) for _ in range(50)]
+    assert {tuple(goal) for goal in practised if goal is not None} == {NEAR}
+    # One state of five is new in the only episode there is: sometimes none of those that are drawn.
+    buffer = HindsightBuffer(FakeScorer(max_episode_steps=LENGTH), 100, marks=True)
+    buffer.add_episode(moved(0, [COMMON, WANTED, COMMON, COMMON, COMMON], FAR), foreign=True)
+    few = [wanted_goal(buffer._storage, buffer.goal_spec, rng, among=2) for _ in range(200)]
+    assert {None if goal is None else tuple(goal) for goal in few} == {None, WANTED}
+
+
+@pytest.mark.parametrize("candidates", [1, 2, 4, 8])
+def test_a_goal_that_is_achieved_already_is_wanted_less_than_any_that_is_not(candidates: int) -> None:
+    """Things lie where it is wanted for most of the episode, and are then pushed to where it is not."""
+    buffer = HindsightBuffer(
+        FakeScorer(max_episode_steps=LENGTH), 2_000, candidates=candidates, informative_share=1.0
+    )
+    for number in range(100):
+        buffer.add_episode(moved(number, [COMMON] * 5, WANTED), foreign=True)
+    for number in range(100):
+        buffer.add_episode(moved(number, [WANTED, WANTED, WANTED, WANTED, COMMON], FAR), foreign=True)
+    batch = buffer.sample(4_000)
+    goals = batch.desired_goal.numpy()[: batch.n_relabelled]
+    # At t = 0 one goal of four is new: six draws miss it in 0.18 of rows, and more candidates in fewer.
+    assert (goals == COMMON).all(axis=1).mean() > 0.9
+
+
+def test_an_episode_desires_once_however_soon_its_goal_ends_it() -> None:
+    buffer = HindsightBuffer(FakeScorer(max_episode_steps=50), 20_000, candidates=2)
+    for number in range(100):
+        length, desired = (2, WANTED) if number % 2 else (50, ODD)
+        episode = dataclasses.replace(tagged_episode(number, length), desired_goal=np.array(desired))
+        buffer.add_episode(episode, foreign=True)
+    goals = np.array([WANTED, ODD], np.float32)
+    rng = np.random.default_rng(0)
+    ranks = [ranks_of(buffer._storage, buffer.goal_spec, goals, rng) for _ in range(50)]
+    wanted, odd = np.mean(ranks, axis=0)
+    assert wanted == pytest.approx(odd, rel=0.2)
+
+
+def test_candidates_that_are_none_are_refused() -> None:
+    with pytest.raises(BadInput, match="candidates: expected 1 or more, got 0"):
+        HindsightBuffer(FakeScorer(), 100, candidates=0)
 
 
 def test_ranks_that_are_none_are_refused() -> None:

@@ -42,7 +42,8 @@ def benchmark(
         launcher: Where cells run: local, on this machine, or ray, on the nodes of a cluster, which share DIR.
         address: HOST:PORT of the cluster's head; that of this machine if not given.
         retry: Run those again, too, that failed before.
-        dry_run: Say what would be run, and how long: each kind of cell learns for a few seconds, none is begun.
+        dry_run: Say what would be run and how long it would take, for which each kind of cell learns for some
+            seconds; begin none.
         silent_seconds: A cell that prints nothing for so long is ended, and begun once more; cells that go
             well print a line every 15 s.
         only: Run no cells but those with this text in their names, TASK/ARM/seed-K, and what they start from.

@@ -33,8 +33,17 @@ WARMUP, UPDATES = 10, 13
 CLOSE = 1e-4  # between actions of the policy, in numpy, and of the actor, in torch
 
 
-def require_agent_works(config: AgentConfig, spec: GoalSpec, run_seed: int, device: str) -> None:
+def require_agent_works(
+    config: AgentConfig, spec: GoalSpec, run_seed: int, device: str, policy_delay: int = 1
+) -> None:
     """That an agent keeps what `learner.Learner` promises; errors of its own code come as they are.
+
+    Args:
+        config: its settings.
+        spec: of the env.
+        run_seed: of the run.
+        device: that it will learn on.
+        policy_delay: the actor's turn comes with one of so many updates.
 
     Raises:
         BadInput: it does not: what, and the fix.
@@ -70,6 +79,8 @@ def require_agent_works(config: AgentConfig, spec: GoalSpec, run_seed: int, devi
         raise BadInput(
             f"{name} update", "a pull that moves the actor (mode anchor)", "one without effect", fix
         )
+    if policy_delay > 1:
+        _require_turns(_made(config, spec, run_seed, device), batch, policy_delay, name)
 
 
 def _made(config: AgentConfig, spec: GoalSpec, run_seed: int, device: str) -> Learner:
@@ -154,6 +165,20 @@ def _require_updates(learner: Learner, batch: Batch, config: AgentConfig, name: 
     if any(not np.array_equal(array, played[key]) for key, array in arrays_of(policy).items()):
         fix = "Return copies, as regoal.agent.policy_of does."
         raise BadInput(f"{name} policy", "one that later updates do not touch", "one that changed", fix)
+
+
+def _require_turns(learner: Learner, batch: Batch, policy_delay: int, name: str) -> None:
+    """That the actor learns although its turn comes seldom: a delay of the agent's own may miss them all."""
+    before = _actor(learner)
+    for number in range(UPDATES * policy_delay):
+        learner.update(batch, actor_learns=number % policy_delay == 0)
+    if np.array_equal(_actor(learner), before):
+        raise BadInput(
+            f"{name} update",
+            f"an actor that learns with policy_delay={policy_delay}",
+            f"the same after {UPDATES * policy_delay} updates",
+            "An agent that has a delay of its own goes with --set policy_delay=1.",
+        )
 
 
 def _require_numbers(infos: Iterable[Info], config: AgentConfig, name: str) -> None:

@@ -151,7 +151,9 @@ class Experience:
     def imitation_weight(self, env_steps: int) -> float:
         """Of hindsight imitation: 0 while goals are not learned yet, then it fades."""
         config = self._config
-        since = max(env_steps - max(self.goals_since, config.learning_starts), 0)
+        # Until then nothing is pulled.
+        begins = max(self.goals_since, config.learning_starts + config.critic_warmup_steps)
+        since = max(env_steps - begins, 0)
         return 0.0 if self.own.discovering else faded(config.imitation, since, config.imitation_steps)
 
     def write(self) -> None:

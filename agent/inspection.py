@@ -139,7 +139,7 @@ class Inspection:
 
 
 def inspect(run: Path) -> Inspection:
-    """The batch that the learner of a run would draw next, had it gone on from its newest checkpoint.
+    """A batch from the replay of a run's newest checkpoint, drawn as its learner draws them.
 
     Args:
         run: its folder; it may be running, stopped, or finished with its replay kept.

@@ -94,7 +94,7 @@ class Training:
         mode = config.normaliser if config.source else "continue"
         self.normaliser = Normaliser(spec.observation_size, spec.goal_size, mode)
         if is_own(agent_name(config.agent)):
-            require_agent_works(config.agent, spec, config.seed, self.device)
+            require_agent_works(config.agent, spec, config.seed, self.device, config.policy_delay)
         agent = agent_that_learns(config)
         self.learner = make_learner(agent, spec, self.normaliser, config.seed, self.device)
         give_fresh_critics_their_rate(self.learner, config)

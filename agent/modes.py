@@ -153,11 +153,21 @@ def agent_that_learns(config: "TrainConfig") -> "AgentConfig":
     they were learned they fit the few episodes and lose what they knew. Those that start afresh, critics
     that are reset among them (`give_fresh_critics_their_rate`), and agents without such a share have the
     rate of their settings.
+
+    Raises:
+        BadInput: the agent has such a share and no learning rate.
     """
     share = getattr(config.agent, "finetune_lr_share", 1.0)
     if not config.source or config.fresh_networks or share == 1.0:
         return config.agent
-    return replace(config.agent, lr=config.agent.lr * share)  # type: ignore[attr-defined]
+    if not hasattr(config.agent, "lr"):
+        raise BadInput(
+            "agent.finetune_lr_share",
+            "1 of an agent that has no setting lr",
+            f"{share:g}",
+            "Call its learning rate lr, and make its optimisers with it.",
+        )
+    return replace(config.agent, lr=config.agent.lr * share)
 
 
 def in_force(config: "TrainConfig", env_steps: int) -> dict[str, float]:

@@ -35,20 +35,23 @@ AT_MOST = {
 MOST_BATCH, MOST_CRITICS = 1 << 20, 1_000
 MOST_LAYERS, MOST_WEIGHTS = 100, 1 << 27  # of the critics' hidden layers, those of all critics together
 HIDDEN = tuple[int, ...]
+Bound = tuple[Any, Callable[[Any], bool], str]
+POSITIVE: Bound = (float, lambda value: 0 < value < math.inf, "more than 0, and finite")
+NOT_NEGATIVE: Bound = (float, lambda value: 0 <= value < math.inf, "0 or more, and finite")
 # Settings of agents by name: type, whether a value is fine, and what is.
-BOUNDS: dict[str, tuple[Any, Callable[[Any], bool], str]] = {
-    "lr": (float, lambda value: value > 0, "more than 0"),
-    "finetune_lr_share": (float, lambda value: value > 0, "more than 0"),
-    "updates_per_step": (float, lambda value: value > 0, "more than 0"),
+BOUNDS: dict[str, Bound] = {
+    "lr": POSITIVE,
+    "finetune_lr_share": POSITIVE,
+    "updates_per_step": POSITIVE,
     "gamma": (float, lambda value: 0 <= value < 1, "in [0, 1)"),
     "tau": (float, lambda value: 0 < value <= 1, "in (0, 1]"),
     "batch_size": (int, lambda value: 1 <= value <= MOST_BATCH, f"1 to {MOST_BATCH:,}"),
     "n_critics": (int, lambda value: 1 <= value <= MOST_CRITICS, f"1 to {MOST_CRITICS:,}"),
     "hidden": (HIDDEN, lambda value: bool(value) and min(value) >= 1, "widths of 1 or more"),
-    "action_l2": (float, lambda value: value >= 0, "0 or more"),
-    "noise_std": (float, lambda value: value >= 0, "0 or more"),
+    "action_l2": NOT_NEGATIVE,
+    "noise_std": NOT_NEGATIVE,
     "random_share": (float, lambda value: 0 <= value <= 1, "in [0, 1]"),
-    "initial_alpha": (float, lambda value: value > 0, "more than 0"),
+    "initial_alpha": POSITIVE,
 }
 AT_LEAST_ZERO = (
     "seed",

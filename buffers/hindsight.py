@@ -96,6 +96,7 @@ class HindsightBuffer:
         self.informative_share = informative_share
         self.discovering = False
         self._tells_new_goals = tells_new_goals
+        self._tried = False
         self._memory = ReusedMemory(goal_spec)
 
     def __len__(self) -> int:
@@ -267,6 +268,10 @@ class HindsightBuffer:
     def _fill_for_discovery(self, rows: BatchRows, rng: np.random.Generator) -> Drawn:
         """As `fill`, with the goals as they were desired and rewards for leaving what is achieved."""
         at = draw_for_discovery(self._storage, len(rows), rng)
+        if self.relabels and not self._tried:
+            # A strategy that is broken is told now and not when discovery is over.
+            self._goal_rows(at, None, np.random.default_rng(0))
+            self._tried = True
         self._write_ends(at, rows)
         self._storage.desired_goal.take(at.episode, axis=0, out=rows.desired_goal, mode="clip")
         score_leaving(self.goal_spec, at, rows, rng)

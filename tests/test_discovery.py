@@ -179,7 +179,33 @@ def test_it_ends_when_enough_episodes_change_what_is_achieved(
     # The pull fades from when goals are learned, and is not more before learning starts.
     late = experience_of(tmp_path, discovery=0.0, learning_starts=1_000)
     assert [late.imitation_weight(steps) for steps in (0, 1_000, 1_100)] == [2.0, 2.0, 1.5]
+    # Nor is it over before the actor learns.
+    waiting = experience_of(tmp_path, discovery=0.0, learning_starts=100, critic_warmup_steps=900)
+    assert [waiting.imitation_weight(steps) for steps in (500, 1_000, 1_100)] == [2.0, 2.0, 1.5]
     assert [experience.imitation_weight(2_500 + steps) for steps in (0, 100, 400, 500)] == [2.0, 1.5, 0, 0]
+
+
+def test_a_strategy_that_is_broken_is_told_while_goals_do_not_matter_yet() -> None:
+    def nowhere(at: Any, rng: np.random.Generator) -> Any:
+        return np.full(len(at), 10**6)
+
+    buffer = HindsightBuffer(FakeScorer(max_episode_steps=LENGTH), 100, strategy=nowhere, marks=True)
+    buffer.add_episode(moved_late(0))
+    buffer.discovering = True
+    with pytest.raises(BadInput, match=r"relabel: expected \(16,\) integer rows .* got row 1000000"):
+        buffer.sample(16)
+
+
+def test_that_it_is_tried_changes_no_batch() -> None:
+    drawn = []
+    for k in (0, 4):
+        buffer = HindsightBuffer(
+            FakeScorer(max_episode_steps=LENGTH), 100, n_sampled_goal=k, marks=True, candidates=1 + k
+        )
+        buffer.add_episode(dataclasses.replace(moved_late(0), rank=np.ones(LENGTH + 1, np.float32)))
+        buffer.discovering = True
+        drawn.append([buffer.sample(16).reward.numpy() for _ in range(3)])
+    np.testing.assert_array_equal(*drawn)
 
 
 @pytest.mark.parametrize(("settings", "most"), [({"discovery_steps": 500}, 500), ({"steps": 3_000}, 1_500)])

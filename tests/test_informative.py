@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -181,6 +182,25 @@ def test_lowered_to_nothing_it_draws_as_a_buffer_that_never_heard_of_it(
     one, other = plain.sample(50), lowered.sample(50)
     assert torch.equal(one.observation, other.observation)
     assert torch.equal(one.desired_goal, other.desired_goal)
+
+
+def test_the_env_is_never_asked_of_no_pairs() -> None:
+    """Some functions of envs cannot answer: numpy.vectorize raises on empty arrays."""
+
+    class NeverNone(FakeScorer):
+        def reward(self, achieved_goal: Any, desired_goal: Any) -> Any:
+            assert len(achieved_goal)
+            return super().reward(achieved_goal, desired_goal)
+
+    for candidates in (1, 3):
+        buffer = HindsightBuffer(
+            NeverNone(max_episode_steps=LONGEST), 60, informative_share=0.002, candidates=candidates
+        )
+        for number in range(6):
+            buffer.add_episode((still_episode if number % 2 else tagged_episode)(number, LONGEST))
+        for size in (1, 2, 64, 256):
+            for _ in range(20):
+                buffer.sample(size)
 
 
 def test_it_is_the_envs_own_reward_that_tells_what_is_informative() -> None:

@@ -18,7 +18,7 @@ from regoal.agent.config import NORMALISER_MODES
 from regoal.agent.experience import Experience
 from regoal.agent.finetuning import resolve
 from regoal.agent.learner import state_of
-from regoal.agent.modes import MODES, START, faded, parse_mode, start_settings
+from regoal.agent.modes import MODES, START, agent_that_learns, faded, parse_mode, start_settings
 from regoal.agent.replay_files import read_segments
 from regoal.agent.run_folder import read_config
 from regoal.agent.source import source_replay
@@ -111,6 +111,18 @@ def test_every_mode_runs_with_every_agent_strategy_and_normaliser(
     before, after = _arrays(sources[agent]), _arrays(out)
     for field in FIELDS:  # what learns has learned, what does not has not
         assert np.array_equal(before[field], after[field]) == (mode == "zero_shot")
+
+
+def test_a_share_of_a_learning_rate_that_there_is_not_is_refused() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Rateless:
+        finetune_lr_share: float = 0.5
+
+    tuned = TrainConfig("regoal/PointReach-v0", "out", agent=Rateless(), source="runs/source", mode="naive")  # type: ignore[arg-type]
+    with pytest.raises(
+        BadInput, match=r"agent\.finetune_lr_share: expected 1 of an agent that has no setting lr"
+    ):
+        agent_that_learns(tuned)
 
 
 @pytest.mark.parametrize("mode", ["naive", "rlpd"])

@@ -238,6 +238,16 @@ def test_ours_and_the_guides_keep_all_promises(point: GoalSpec, agent: Any, smal
         require_agent_works(dataclasses.replace(small, delay=delay), point, 3, "cpu")
 
 
+def test_turns_of_the_actor_that_never_come_are_refused(folder: Path, tmp_path: Path, small: Any) -> None:
+    """The guide's agent takes every second update, and so does policy_delay=2: never the same."""
+    with pytest.raises(BadInput, match=r"an actor that learns with policy_delay=2, got the same after 26"):
+        train(config(tmp_path / "run", agent=small, policy_delay=2))
+    assert not (tmp_path / "run").exists()
+    for delay, policy_delay in ((2, 3), (1, 2), (3, 2)):
+        agent = dataclasses.replace(small, delay=delay)
+        train(config(tmp_path / f"{delay}-{policy_delay}", agent=agent, policy_delay=policy_delay))
+
+
 MODULES, PULL = '("actor", "critic", "target_actor", "target_critic")', " + pull.loss(action)"
 COUNTED = "self.critic_optimiser.steps % self.config.delay"
 

@@ -1,6 +1,7 @@
 """Settings from text and TOML."""
 
 import dataclasses
+import math
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,15 @@ def test_defaults_are_valid() -> None:
         ({"agent": DDPGConfig(random_hold=1.5)}, "agent.random_hold: expected a value of type int"),
         ({"agent": DDPGConfig(noise_std=-1)}, "agent.noise_std"),
         ({"agent": DDPGConfig(lr=float("nan"))}, "agent.lr"),
+        (
+            {"agent": DDPGConfig(updates_per_step=math.inf)},
+            "agent.updates_per_step: expected more than 0, and",
+        ),
+        ({"agent": DDPGConfig(finetune_lr_share=math.inf)}, "agent.finetune_lr_share"),
+        (
+            {"agent": DDPGConfig(noise_std=math.inf)},
+            "agent.noise_std: expected 0 or more, and finite, got inf",
+        ),
         ({"env": object()}, "env: expected a value of type str"),
     ],
 )

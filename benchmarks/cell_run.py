@@ -62,7 +62,7 @@ def run_cell(job: Job) -> None:
     with printing_to(job.cell.log):
         print(f"{job.cell.name}: process {os.getpid()} on {socket.gethostname()}")
         try:
-            _run(job)
+            run_on(job)
         except BaseException:
             traceback.print_exc()
             raise
@@ -86,7 +86,8 @@ def printing_to(log: Path) -> Iterator[None]:
             os.close(before)
 
 
-def _run(job: Job) -> None:
+def run_on(job: Job) -> None:
+    """As `run_cell`, printing as runs do; the folder of the cell must be there."""
     from regoal.agent.training import resume, train  # here, because whoever makes jobs needs no torch
 
     cell = job.cell

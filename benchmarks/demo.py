@@ -2,7 +2,8 @@
 
     python -m regoal.benchmarks.demo --out runs/demo
 
-Every arm has the same seeds; fine-tuning arms of a seed start from the same source run.
+Every arm has the same seeds; fine-tuning arms of a seed start from the same source run. The same command
+goes on where it was stopped.
 """
 
 import argparse
@@ -15,13 +16,12 @@ import numpy as np
 
 from regoal.agent.config import FinetuneConfig, TrainConfig
 from regoal.agent.finetuning import resolve
-from regoal.agent.interrupts import Stopped
 from regoal.agent.machine import cores
-from regoal.agent.training import train
 from regoal.benchmarks.before_after import show_before_after
 from regoal.benchmarks.curves import Curve, draw_curves, read_curve
+from regoal.benchmarks.experiment import TABLE, exit_code, folder_of, learned, name_of, say
 from regoal.benchmarks.measures import steps_to
-from regoal.benchmarks.parallel import all_results, next_free
+from regoal.benchmarks.parallel import all_results
 from regoal.benchmarks.statistics import bootstrap_interval
 from regoal.benchmarks.tables import read_rows
 
@@ -55,8 +55,8 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=cores(), help="runs at a time")
     parser.add_argument("--results", type=Path, help="also write demo.csv and pictures to this folder")
     options = parser.parse_args()
-    out = next_free(options.out)
-    began = time.monotonic()
+    out, began = folder_of(options.out), time.monotonic()
+    in_one_go = not out.exists()
     say(f"pretraining {len(SEEDS)} agents in {ENV} ...")
     run_or_stop([source_config(out, seed) for seed in SEEDS], options.jobs)
     say(f"learning in the target, {ENV} with {SHIFT}: {len(ARMS)} arms x {len(SEEDS)} seeds ...")
@@ -72,15 +72,17 @@ def main() -> int:
     )
     write_csv(out / "demo.csv", curves)
     pictures = show_before_after(out, out / "source" / "seed-0", run_path(out, FINETUNE_HER, 0), SHIFT)
-    (out / "table.md").write_text(table)
     seconds = time.monotonic() - began
-    write_time(out / "time.csv", seconds, options.jobs)
+    timed = [out / "time.csv"] if in_one_go else []  # else nobody knows
+    for path in timed:
+        write_time(path, seconds, options.jobs)
     if options.results:
         options.results.mkdir(parents=True, exist_ok=True)
-        for path in (out / "demo.csv", out / "time.csv", out / "curves.png", *pictures):
+        for path in (out / "demo.csv", *timed, out / "curves.png", *pictures):
             (
                 options.results / f"demo{'' if path.stem == 'demo' else '-' + path.stem}{path.suffix}"
             ).write_bytes(path.read_bytes())
+    (out / TABLE).write_text(table)
     print(f"\n{table}")
     print(f"took {seconds:.0f} s; what it made:")
     for path in (out / "curves.png", *pictures, out / "demo.csv"):
@@ -124,8 +126,8 @@ def run_path(out: Path, arm: str, seed: int) -> Path:
 
 
 def run_or_stop(configs: list[TrainConfig], jobs: int) -> None:
-    """Train all; the first failure ends the demo."""
-    all_results(train, configs, jobs, label=lambda config: config.out)
+    """Train all that is not; the first failure ends the demo."""
+    all_results(learned, configs, jobs, name_of)
 
 
 def make_table(curves: dict[str, Curve]) -> str:
@@ -188,14 +190,5 @@ def read_csv(path: Path) -> dict[str, Curve]:
     return curves
 
 
-def say(text: str) -> None:
-    """A line of progress."""
-    print(text, file=sys.stderr, flush=True)
-
-
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (Stopped, KeyboardInterrupt) as stopped:
-        say(f"\n{stopped or 'stopped'}")
-        sys.exit(stopped.exit_code if isinstance(stopped, Stopped) else 130)
+    sys.exit(exit_code(main))

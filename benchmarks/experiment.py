@@ -5,16 +5,21 @@ folder: OUT/source/seed-0, and OUT/SHIFT/ARM/seed-0 for what came of it.
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from regoal.agent.config import FinetuneConfig, TrainConfig
 from regoal.agent.finetuning import resolve
+from regoal.agent.interrupts import Stopped
 from regoal.agent.settings import set_field
-from regoal.agent.training import train
+from regoal.benchmarks.cell_run import Job, is_finished, run_on
+from regoal.benchmarks.cells import Cell
 from regoal.benchmarks.curves import Curve, read_curve
-from regoal.benchmarks.parallel import all_results
+from regoal.benchmarks.parallel import all_results, begun_or_free
+from regoal.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, BadInput
+
+TABLE = "table.md"  # the last thing that is written
 
 
 @dataclass(frozen=True)
@@ -105,22 +110,54 @@ def arm_config(experiment: Experiment, out: Path, shift: str, arm: Arm, seed: in
     )
 
 
+def folder_of(out: Path) -> Path:
+    """Where an experiment goes on that was stopped, or begins: the folder, or OUT-2, OUT-3 ..."""
+    return begun_or_free(out, is_finished=lambda last: (last / TABLE).exists())
+
+
+def learned(config: TrainConfig) -> None:
+    """Run it to its end, from wherever it was stopped.
+
+    Raises:
+        BadInput: it cannot begin, or in its folder is a run of other settings.
+        Stopped: a stop was asked for.
+    """
+    cell = Cell(config.out, config)
+    if not is_finished(cell):
+        cell.path.mkdir(parents=True, exist_ok=True)
+        run_on(Job(cell, {}))
+
+
+def exit_code(main: Callable[[], int]) -> int:
+    """That of a command which goes on where it was stopped."""
+    try:
+        return main()
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except (Stopped, KeyboardInterrupt) as stopped:
+        say(f"\n{stopped or 'stopped'}; the same command goes on")
+        return stopped.exit_code if isinstance(stopped, Stopped) else EXIT_INTERRUPTED
+
+
 def run_experiment(experiment: Experiment, out: Path, jobs: int) -> None:
     """Pretrain the sources, then run every arm; one thread a run, `jobs` runs at a time.
 
+    What is finished in the folder is not run again, what was stopped goes on.
+
     Raises:
-        BadInput: a run cannot begin.
+        BadInput: a run cannot begin, or there is one of other settings.
         Stopped: a stop was asked for.
         RunFailed: a run went wrong; the others have ended.
     """
     shifts, arms, seeds = experiment.shifts, experiment.arms, experiment.seeds
     say(f"pretraining {len(seeds)} sources in {experiment.env} ...")
-    all_results(train, [source_config(experiment, out, seed) for seed in seeds], jobs, name_of)
+    all_results(learned, [source_config(experiment, out, seed) for seed in seeds], jobs, name_of)
     say(f"{len(arms)} arms x {len(shifts)} targets x {len(seeds)} seeds ...")
     configs = [
         arm_config(experiment, out, shift, arm, seed) for shift in shifts for seed in seeds for arm in arms
     ]
-    all_results(train, configs, jobs, name_of)
+    all_results(learned, configs, jobs, name_of)
 
 
 def read_arm(out: Path, shift: str, arm: Arm, seeds: Sequence[int]) -> Curve:

@@ -3,7 +3,8 @@
     python -m regoal.benchmarks.modes reach --out runs/modes --results benchmarks/results
 
 Every mode of a seed starts from the same source run, which kept its replay; `scratch` is what all are
-measured against. One thread a run, as many runs at a time as there are cores.
+measured against. One thread a run, as many runs at a time as there are cores. The same command goes on
+where it was stopped.
 """
 
 import argparse
@@ -19,9 +20,20 @@ from regoal.agent.policy import Policy
 from regoal.agent.run_folder import read_config
 from regoal.agent.trust import require_trusted
 from regoal.benchmarks.curves import Curve, draw_curves
-from regoal.benchmarks.experiment import Arm, Experiment, read_arm, run_experiment, run_path, say, source_path
+from regoal.benchmarks.experiment import (
+    TABLE,
+    Arm,
+    Experiment,
+    exit_code,
+    folder_of,
+    read_arm,
+    run_experiment,
+    run_path,
+    say,
+    source_path,
+)
 from regoal.benchmarks.measures import HOLD, kept_on_source, measure, reached, write_measures
-from regoal.benchmarks.parallel import all_results, next_free
+from regoal.benchmarks.parallel import all_results
 from regoal.benchmarks.statistics import bootstrap_interval
 from regoal.benchmarks.tables import read_rows
 from regoal.envs.goal_spec import GoalSpec
@@ -92,7 +104,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=cores(), help="runs at a time")
     parser.add_argument("--results", type=Path, help="folder for the table and the plot; OUT if not given")
     options = parser.parse_args()
-    name, experiment, out = options.experiment, EXPERIMENTS[options.experiment], next_free(options.out)
+    name, experiment, out = options.experiment, EXPERIMENTS[options.experiment], folder_of(options.out)
     results, seeds, (shift,) = options.results or out, experiment.seeds, experiment.shifts
     run_experiment(experiment, out, options.jobs)
     say("playing in the source env again ...")
@@ -113,9 +125,11 @@ def main() -> int:
         f"{experiment.env}, target {shift}\nmean of {len(seeds)} seeds, 95 % bootstrap intervals",
         {f"zero_shot ({zero_shot:.2f})": zero_shot},
     )
-    print(table(read_rows(results / f"modes-{name}.csv"), experiment.eval_interval))
+    text = table(read_rows(results / f"modes-{name}.csv"), experiment.eval_interval)
+    (out / TABLE).write_text(f"{text}\n")
+    print(text)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

@@ -158,11 +158,16 @@ def all_results(
 
 def next_free(path: Path) -> Path:
     """The path, or path-2, path-3 ... where it exists: runs are never overwritten."""
-    candidate, number = path, 1
+    return begun_or_free(path, is_finished=lambda last: True)
+
+
+def begun_or_free(path: Path, is_finished: Callable[[Path], bool]) -> Path:
+    """As `next_free`, but the last of those that exist where it is not finished, to go on there."""
+    candidate, number, last = path, 1, None
     while candidate.exists():
-        number += 1
+        last, number = candidate, number + 1
         candidate = path.with_name(f"{path.name}-{number}")
-    return candidate
+    return candidate if last is None or is_finished(last) else last
 
 
 def _call(function: Callable[[Any], Any], item: Any, sender: Connection) -> None:

@@ -14,7 +14,6 @@ What compares with other libraries has its own commands: `make bench`.
 
 import argparse
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -28,7 +27,7 @@ from regoal.agent.machine import cores
 from regoal.benchmarks.benchmark_folder import commit
 from regoal.benchmarks.experiment import say
 from regoal.benchmarks.parallel import POLL_SECONDS
-from regoal.benchmarks.published import LEFT_AS_IT_IS, missing_runs, of_others
+from regoal.benchmarks.published import LEFT_AS_IT_IS, missing_runs, of_others, replace_file
 from regoal.benchmarks.tables import read_table, replace_rows
 from regoal.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, BadInput, did_you_mean
 
@@ -140,6 +139,9 @@ def run(name: str, out: Path, results: Path, stop: StopRequest) -> int:
     code, began = 0, time.monotonic()
     try:
         for number, command in enumerate(part.commands):
+            if stop.requested:
+                code = 128 + stop.signal
+                break
             words = [word.format(**places) for word in shlex.split(command)]
             if number == 0 and part.suite and (known := of_others(part.suite, part.only, out, results)):
                 words += ["--known", str(known)]
@@ -161,6 +163,7 @@ def run(name: str, out: Path, results: Path, stop: StopRequest) -> int:
     row = Row(name, round(seconds), cores(), commit())
     for folder in (out, results):
         _put(folder / TABLE, row)
+    spent.unlink()  # whoever measures it again begins anew
     say(f"{name}: finished, {seconds / 60:.1f} minutes")
     return 0
 
@@ -173,7 +176,7 @@ def _publish(part: Part, out: Path, results: Path) -> bool:
             say(f"{results / target} stays as it is: {missing}")
             return False
     for source, target in part.published:
-        shutil.copyfile(out / source, results / target)
+        replace_file(out / source, results / target)
     return True
 
 
@@ -274,12 +277,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run_all(names: Sequence[str], options: argparse.Namespace, stop: StopRequest) -> int:
-    """Run parts one after the other, until one fails or a stop is asked for; returns the exit code."""
-    for name in names:
-        if code := run(name, options.out, options.results, stop):
-            return code
-        if stop.requested:
-            return 128 + stop.signal
+    """Run parts one after the other, until one fails or a stop is asked for; returns the exit code.
+
+    Those that had to wait for others of their suite before they could be published are once more at the end.
+    """
+    for again in (False, True):
+        for name in names[:-1] if again else names:
+            if again and name in finished(options.out):
+                continue
+            if code := run(name, options.out, options.results, stop):
+                return code
+            if stop.requested:
+                return 128 + stop.signal
     return 0
 
 

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from regoal.agent.run_lock import RunLock
 from regoal.benchmarks.benchmark import named
 from regoal.benchmarks.cell_run import is_finished
 from regoal.benchmarks.cells import cells_of
@@ -33,6 +34,13 @@ def missing_runs(new: Path, published: Path) -> str:
     )
 
 
+def replace_file(source: Path, target: Path) -> None:
+    """Copy a file over a published one: whoever is stopped, or finds the disk full, leaves the former one."""
+    stage = target.with_name(f".{target.name}")
+    shutil.copyfile(source, stage)
+    stage.rename(target)
+
+
 def of_others(suite: str, only: str, out: Path, results: Path) -> Path | None:
     """The published table of a suite without some of its cells, to go on from; None where nothing is left.
 
@@ -44,6 +52,9 @@ def of_others(suite: str, only: str, out: Path, results: Path) -> Path | None:
         only: text in the names of the cells.
         out: folder that the suite has its own one in.
         results: folder of what is published.
+
+    Raises:
+        BadInput: the published table is none, or the benchmark runs elsewhere.
     """
     table = results / f"{suite}.csv"
     if not table.exists():
@@ -51,9 +62,11 @@ def of_others(suite: str, only: str, out: Path, results: Path) -> Path | None:
     cells = cells_of(load_suite(suite), out / suite)
     wanted = named(cells, only)
     own = [cell for cell in cells if cell.columns and cell.name in wanted]
-    for cell in own:
-        if is_finished(cell) and not (cell.path / "config.toml").exists():
-            shutil.rmtree(cell.path)
+    taken = [cell for cell in own if is_finished(cell) and not (cell.path / "config.toml").exists()]
+    if taken:
+        with RunLock(out / suite):  # else a benchmark that runs there would miss them
+            for cell in taken:
+                shutil.rmtree(cell.path)
     keys = {_key(cell.columns) for cell in own}
     rows = [row for row in read_results(table).rows if _key(row) not in keys]
     if not rows:

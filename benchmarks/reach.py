@@ -2,13 +2,14 @@
 
     python -m regoal.benchmarks.reach --out runs/reach-speed --results benchmarks/results
 
-One run after the other, one thread: the seconds are those of a whole run, evaluations included.
+One run after the other, one thread: the seconds are those of a whole run, evaluations included. The same
+command goes on with those that it has not measured; a run that was cut short begins anew.
 """
 
 import argparse
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from regoal.agent.agents import agent_config
@@ -16,13 +17,15 @@ from regoal.agent.config import TrainConfig
 from regoal.agent.evaluation import evaluate
 from regoal.agent.policy import Policy
 from regoal.agent.training import train
-from regoal.benchmarks.parallel import next_free
-from regoal.benchmarks.tables import write_rows
+from regoal.benchmarks.experiment import exit_code
+from regoal.benchmarks.parallel import begun_or_free, next_free
+from regoal.benchmarks.tables import as_text, read_table, replace_rows
 from regoal.envs.goal_spec import GoalSpec
 
 ENV = "FetchReach-v4"
 STEPS = {"ddpg": 3_000, "sac": 5_000}
 SEEDS = (0, 1, 2, 3, 4)
+TABLE = "reach.csv"
 TEST_EPISODES = 100
 TEST_SEED = 1_000  # no training run evaluates itself on these episodes
 
@@ -46,7 +49,7 @@ def measure(agent: str, seed: int, out: Path) -> Row:
     run = train(
         TrainConfig(
             env=ENV,
-            out=str(out / f"{agent}-seed-{seed}"),
+            out=str(next_free(out / f"{agent}-seed-{seed}")),
             agent=agent_config(agent),
             steps=STEPS[agent],
             seed=seed,
@@ -70,16 +73,26 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("runs/reach-speed"))
     parser.add_argument("--results", type=Path, help="folder to write reach.csv to; OUT if not given")
     options = parser.parse_args()
-    out = next_free(options.out)
-    rows = [measure(agent, seed, out) for agent in STEPS for seed in SEEDS]
-    write_rows((options.results or out) / "reach.csv", Row, rows)
-    for row in rows:
+    wanted = [(agent, seed) for agent in STEPS for seed in SEEDS]
+    out = begun_or_free(options.out, is_finished=lambda last: len(measured(last)) == len(wanted))
+    rows = measured(out)
+    for agent, seed in wanted[len(rows) :]:
+        row = vars(measure(agent, seed, out))
+        rows.append({name: as_text(value) for name, value in row.items()})
+        replace_rows(out / TABLE, Row, rows)
+    replace_rows((options.results or out) / TABLE, Row, rows)
+    for one in rows:
         print(
-            f"{row.agent} seed {row.seed}: success {row.success:.2f} after {row.env_steps} steps, "
-            f"{row.wall_seconds} s"
+            f"{one['agent']} seed {one['seed']}: success {float(one['success']):.2f} after "
+            f"{one['env_steps']} steps, {one['wall_seconds']} s"
         )
     return 0
 
 
+def measured(out: Path) -> list[dict[str, str]]:
+    """Rows of the runs that are measured in a folder, which need not be there."""
+    return read_table(out / TABLE, [field.name for field in fields(Row)])
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

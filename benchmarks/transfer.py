@@ -11,14 +11,14 @@ there where three evaluations in a row are at it. All evaluations of a seed play
 
 import argparse
 import math
-import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from regoal.benchmarks.curves import Curve, draw_panels
 from regoal.benchmarks.measures import Reached, final_success, last_told, reached, zero_shot
-from regoal.benchmarks.published import LEFT_AS_IT_IS, missing_runs
+from regoal.benchmarks.published import LEFT_AS_IT_IS, missing_runs, replace_file
 from regoal.benchmarks.results import RESULTS, Results, read_results
 from regoal.benchmarks.steps import steps_to_threshold
 from regoal.errors import EXIT_BAD_INPUT, EXIT_FAILED, BadInput
@@ -108,6 +108,14 @@ def table(results: Results) -> str:
     return "\n".join(lines)
 
 
+def _begun_targets(published: Path, curves: Mapping[str, object]) -> str:
+    """What of a published table would no longer be shown, for people: a seed that is begun hides a target."""
+    if not published.exists():
+        return ""
+    hidden = [task for task in curves_of(read_results(published)) if task not in curves]
+    return f"not all runs in {hidden[0]} are finished; go on with the benchmark first" if hidden else ""
+
+
 def main() -> int:
     """Write table and picture of a finished benchmark; returns the exit code."""
     parser = argparse.ArgumentParser(
@@ -122,22 +130,23 @@ def main() -> int:
             fix = "Run the benchmark first, or go on with it."
             raise BadInput("folder", "a benchmark with finished runs", str(options.folder), fix)
         csv = options.results / f"{results.rows[0]['suite']}.csv"
-        missing = missing_runs(options.folder / RESULTS, csv)
+        curves = curves_of(results)
+        missing = missing_runs(options.folder / RESULTS, csv) or _begun_targets(csv, curves)
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
-    curves = curves_of(results)
     for task in results.tasks:
         if task not in curves:
             print(f"not all runs in {task} are finished: left out", file=sys.stderr)
-    if not curves:
-        return EXIT_FAILED
-    print(table(results))
-    options.results.mkdir(parents=True, exist_ok=True)
+    if curves:
+        print(table(results))
     if missing:
         print(f"{csv} stays as it is: {missing}", file=sys.stderr)
         return LEFT_AS_IT_IS
-    shutil.copyfile(options.folder / RESULTS, csv)
+    if not curves:
+        return EXIT_FAILED
+    options.results.mkdir(parents=True, exist_ok=True)
+    replace_file(options.folder / RESULTS, csv)
     draw_panels(
         csv.with_suffix(".png"),
         {task: {LABELS[arm]: curve for arm, curve in arms.items()} for task, arms in curves.items()},

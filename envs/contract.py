@@ -32,7 +32,9 @@ from regoal.errors import BadInput, EnvFault, SpoiledEpisode
 GOAL_KEYS = ("observation", "achieved_goal", "desired_goal")
 SUCCESS_KEYS = ("is_success", "success")
 
-LONGEST_CALL = 600.0  # [s] of a reset or step where no run is there to say how long it may take
+# [s] of a reset or step where no run is there to say how long it may take; well below the silence after which
+# a benchmark ends a cell, which could not tell why.
+LONGEST_CALL = 300.0
 LONGEST_CLOSE = 30.0  # [s]
 _LARGE = 1e30  # no overflow on the way there, in single precision neither
 

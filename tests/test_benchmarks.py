@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from multiprocessing.context import SpawnProcess
@@ -16,8 +17,9 @@ import pytest
 
 from regoal import BadInput, DDPGConfig, TrainConfig, train
 from regoal.agent.checkpoints import newest_checkpoint
+from regoal.agent.interrupts import Stopped
 from regoal.agent.modes import MODES
-from regoal.benchmarks import demo, modes, shift_table, speed, speed_parts
+from regoal.benchmarks import demo, experiment, modes, reach, shift_table, speed, speed_parts
 from regoal.benchmarks.curves import Curve
 from regoal.benchmarks.measures import area, final_success, steps_to
 from regoal.benchmarks.parallel import RunFailed, run_all
@@ -25,6 +27,8 @@ from regoal.benchmarks.results import read_results
 from regoal.benchmarks.statistics import bootstrap_interval, wilson_interval
 from regoal.benchmarks.tables import read_rows
 from regoal.envs.shift_levels import LEVELS, MEASURED
+
+from .test_resume import config as small_config
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -346,3 +350,77 @@ def test_what_the_readme_says_of_fine_tuning_is_in_its_table() -> None:
     without = final("none", keeping, others)
     assert f"between {min(without):.2f} and {max(without):.2f}" in text
     assert f"scratch ends at {max(final('none', ['scratch'], results.tasks)):.2f} or less" in text
+
+
+def test_an_experiment_goes_on_where_it_was_stopped_and_begins_anew_when_it_is_finished(
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "out"
+    assert experiment.folder_of(out) == out
+    out.mkdir()
+    assert experiment.folder_of(out) == out
+    (out / experiment.TABLE).write_text("")
+    assert experiment.folder_of(out) == tmp_path / "out-2"
+    (tmp_path / "out-2").mkdir()
+    assert experiment.folder_of(out) == tmp_path / "out-2"
+
+
+def test_a_run_of_an_experiment_goes_on_to_the_same_numbers_and_is_not_run_twice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, cut = (small_config(tmp_path / name, steps=400) for name in ("whole", "cut"))
+    experiment.learned(whole)
+    capsys.readouterr()
+    experiment.learned(whole)
+    assert capsys.readouterr() == ("", "")
+    threading.Thread(target=_stop_when_begun, args=(tmp_path / "cut",), daemon=True).start()
+    with pytest.raises(Stopped):
+        experiment.learned(cut)
+    experiment.learned(cut)
+    first, second = (
+        [{key: row[key] for key in row if not key.startswith("wall_")} for row in read_rows(path)]
+        for path in (tmp_path / "whole" / "metrics.csv", tmp_path / "cut" / "metrics.csv")
+    )
+    assert first == second
+    with pytest.raises(BadInput, match=r"steps=400 \(not 500\)"):
+        experiment.learned(small_config(tmp_path / "cut", steps=500))
+
+    def refused() -> int:
+        raise BadInput("env", "one", "none")
+
+    def stopped() -> int:
+        raise Stopped(tmp_path, signal.SIGTERM)
+
+    assert [experiment.exit_code(main) for main in (refused, stopped, lambda: 7)] == [2, 143, 7]
+    assert "the same command goes on" in capsys.readouterr().err
+
+
+def _stop_when_begun(run: Path) -> None:
+    while not (run / "metrics.csv").exists() or not read_rows(run / "metrics.csv"):
+        time.sleep(0.02)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_reach_goes_on_with_the_runs_that_it_has_not_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[str, int]] = []
+
+    def measure(agent: str, seed: int, out: Path) -> reach.Row:
+        calls.append((agent, seed))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return reach.Row(reach.ENV, agent, seed, reach.STEPS[agent], 100, 1.0, 5.5)
+
+    monkeypatch.setattr(reach, "measure", measure)
+    monkeypatch.setattr("sys.argv", ["reach", "--out", str(tmp_path / "out"), "--results", str(tmp_path)])
+    assert experiment.exit_code(reach.main) == 130
+    assert not (tmp_path / "reach.csv").exists()
+    assert experiment.exit_code(reach.main) == 0
+    wanted = [(agent, seed) for agent in reach.STEPS for seed in reach.SEEDS]
+    assert calls == [*wanted[:3], *wanted[2:]]
+    rows = read_rows(tmp_path / "reach.csv")
+    assert [(row["agent"], int(row["seed"])) for row in rows] == wanted
+    assert reach.main() == 0  # it is finished, so that it begins anew, elsewhere
+    assert len(calls) == 21
+    assert (tmp_path / "out-2" / "reach.csv").exists()

@@ -243,6 +243,21 @@ def test_both_sides_are_evaluated_in_the_same_episodes(tmp_path: Path) -> None:
 
 
 @pytest.mark.peer
+def test_the_other_side_is_evaluated_in_mazes_too() -> None:
+    """Their envs tell of success by another name."""
+    pytest.importorskip("stable_baselines3")
+    from regoal.benchmarks.peers.sb3 import success_rate
+
+    class Still:
+        def predict(self, observation: object, deterministic: bool) -> tuple[np.ndarray, None]:
+            return np.zeros(2, np.float32), None
+
+    env: Any = regoal.make("PointMaze_UMaze-v3")
+    assert success_rate(Still(), env, [0]) == 0  # type: ignore[arg-type]
+    env.close()
+
+
+@pytest.mark.peer
 @pytest.mark.usefixtures("tiny")
 def test_both_sides_are_measured_and_told(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -129,7 +129,7 @@ def test_there_are_as_many_faults_as_are_promised() -> None:
     assert here + there >= 45  # and the single ones, and those of test_disk.py
     assert {f"broken/{name}-v0" for name in REFUSED_ENVS | dict.fromkeys(REFUSED_BEFORE)} | {
         f"broken/{name}-v0" for name in broken_envs.KEEPS_THE_CONTRACT
-    } | {"broken/Waits-v0"} == {  # for ten minutes: test_check.py shortens them
+    } | {"broken/Waits-v0"} == {  # for five minutes: test_check.py shortens them
         name for name in gym.registry if name.startswith("broken/")
     }
 

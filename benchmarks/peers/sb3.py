@@ -20,6 +20,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from regoal.agent.machine import cores
 from regoal.benchmarks.peers.data import ENV, STEPS, Episodes, episodes, resident_bytes
+from regoal.envs.contract import success_key
 from regoal.envs.recipe import require_registered
 
 NAME = "stable-baselines3"
@@ -139,7 +140,7 @@ def success_rate(model: SAC, env: Any, seeds: Iterable[int]) -> float:
             action, _ = model.predict(observation, deterministic=True)
             observation, _, terminated, truncated, info = env.step(action)
             ended = terminated or truncated
-        last.append(info["is_success"])
+        last.append(info[success_key(env, info)])
     return float(np.mean(last))
 
 

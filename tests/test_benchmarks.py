@@ -28,8 +28,6 @@ from regoal.benchmarks.statistics import bootstrap_interval, wilson_interval
 from regoal.benchmarks.tables import read_rows
 from regoal.envs.shift_levels import LEVELS, MEASURED
 
-from .test_resume import config as small_config
-
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 
@@ -363,6 +361,13 @@ def test_an_experiment_goes_on_where_it_was_stopped_and_begins_anew_when_it_is_f
     assert experiment.folder_of(out) == tmp_path / "out-2"
     (tmp_path / "out-2").mkdir()
     assert experiment.folder_of(out) == tmp_path / "out-2"
+
+
+def small_config(out: Path, steps: int) -> TrainConfig:
+    agent = DDPGConfig(hidden=(16,), batch_size=16)
+    return TrainConfig(
+        "regoal/PointReach-v0", str(out), agent, steps=steps, eval_interval=100, eval_episodes=2, workers=0
+    )
 
 
 def test_a_run_of_an_experiment_goes_on_to_the_same_numbers_and_is_not_run_twice(

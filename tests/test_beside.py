@@ -109,9 +109,9 @@ def test_ours_is_the_ordinary_run_with_the_time_as_its_end(tmp_path: Path) -> No
     push, preset = config("FetchPush-v4")
     usual = regoal.preset("FetchPush-v4", push.out, seed=3)
     # Discovery may take half of the steps of the preset, and not of those that nobody will reach.
-    assert (usual.steps, usual.discovery_steps, usual.eval_episodes) == (150_000, 0, 50)
+    assert (usual.steps, usual.discovery_steps, usual.eval_episodes) == (120_000, 0, 50)
     workers = min(cores() - 1, usual.block_episodes)
-    longer = dataclasses.replace(usual, steps=18_000_000, discovery_steps=75_000, workers=workers)
+    longer = dataclasses.replace(usual, steps=18_000_000, discovery_steps=60_000, workers=workers)
     assert (push, preset) == (longer, "push")
     point, preset = config(POINT)
     assert (point.discovery_steps, point.agent, preset) == (0, regoal.DDPGConfig(), "")

@@ -9,7 +9,7 @@ from regoal.agent.anchor import Pull
 from regoal.agent.config import DDPGConfig
 from regoal.agent.inputs import NormalisedInput
 from regoal.agent.learner import Info, policy_of
-from regoal.agent.networks import Ensemble, least
+from regoal.agent.networks import Ensemble, target_value
 from regoal.agent.normaliser import Normaliser
 from regoal.agent.optimisation import Adam, descend, polyak
 from regoal.agent.policy import Exploration, Policy
@@ -73,8 +73,8 @@ class DDPG:
         The least of all critics, or of `target_critics` drawn anew (REDQ, Chen 2021, arXiv 2101.05982).
         """
         next_action = self.target_actor(next_x)[0].tanh()
-        next_q = self.target_critic(next_x, next_action).squeeze(-1)  # (critics, n)
-        next_q = least(next_q, self.config.target_critics, self._drawn)
+        drawn = self.config.target_critics
+        next_q = target_value(self.target_critic, next_x, next_action, drawn, self._drawn)
         target: Tensor = batch.reward + self.config.gamma * ~batch.terminated * next_q
         return target.clamp(*self.value_bounds)
 

@@ -106,6 +106,23 @@ class Ensemble(nn.Module):
             h = F.relu(h)
         return torch.baddbmm(bias, h, weight)
 
+    def some(self, x: Tensor, action: Tensor, which: Sequence[int]) -> Tensor:
+        """The outputs (len(which), b, outputs) of some networks alone, without a gradient."""
+        layers, norms, inputs = self.layers(), self.norms(), joined(x, action)
+        outputs = []
+        with torch.no_grad():
+            for n in which:
+                h = inputs
+                for i, (weight, bias) in enumerate(layers[:-1]):
+                    h = torch.addmm(bias[n], h, weight[n])
+                    if norms:
+                        scale, offset = norms[i]
+                        h = F.layer_norm(h, h.shape[-1:], scale[n, 0], offset[n, 0])
+                    h = h.relu_()
+                weight, bias = layers[-1]
+                outputs.append(torch.addmm(bias[n], h, weight[n]))
+        return torch.stack(outputs)
+
     def gradient_memory(self) -> Tensor:
         """Memory for a gradient of the flat parameters, the same at every call."""
         if self._gradient_memory is None or self._gradient_memory.device != self.flat.device:
@@ -138,18 +155,22 @@ class Ensemble(nn.Module):
         return [part.view(shape) for part, shape in zip(parts, self._shapes, strict=True)]
 
 
-def least(values: Tensor, drawn: int, generator: torch.Generator) -> Tensor:
-    """The least value of all critics, or of some of them that are drawn anew (REDQ, Chen 2021, eq. 2).
+@torch.no_grad()
+def target_value(
+    critics: Ensemble, x: Tensor, action: Tensor, drawn: int, generator: torch.Generator
+) -> Tensor:
+    """The least value (n,) of all critics, or of some that are drawn anew (REDQ, Chen 2021, eq. 2).
 
     Args:
-        values: (critics, n).
-        drawn: of how many; 0 stands for all.
+        critics: of the target.
+        x: (n, inputs).
+        action: (n, action_size).
+        drawn: how many; 0 stands for all.
         generator: that draws them, on the CPU.
-
-    Returns:
-        (n,).
     """
     if drawn:
-        order = torch.randperm(len(values), generator=generator)
-        values = values[order[:drawn].to(values.device)]
-    return values.amin(dim=0)
+        order = torch.randperm(critics.n_networks, generator=generator)
+        values = critics.some(x, action, order[:drawn].tolist())
+    else:
+        values = critics(x, action)
+    return values.squeeze(-1).amin(dim=0)

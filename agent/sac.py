@@ -13,7 +13,7 @@ from regoal.agent.anchor import Pull
 from regoal.agent.config import SACConfig
 from regoal.agent.inputs import NormalisedInput
 from regoal.agent.learner import Info, policy_of
-from regoal.agent.networks import Ensemble, least
+from regoal.agent.networks import Ensemble, target_value
 from regoal.agent.normaliser import Normaliser
 from regoal.agent.optimisation import Adam, descend, polyak
 from regoal.agent.policy import LOG_STD_RANGE, Exploration, Policy
@@ -93,8 +93,8 @@ class SAC:
         The least of all critics, or of `target_critics` drawn anew (REDQ, Chen 2021, arXiv 2101.05982).
         The bounds are those of the reward alone, so they are applied before the entropy is added.
         """
-        next_q = self.target_critic(next_x, next_action).squeeze(-1)  # (critics, n)
-        next_q = least(next_q, self.config.target_critics, self._noise)
+        drawn = self.config.target_critics
+        next_q = target_value(self.target_critic, next_x, next_action, drawn, self._noise)
         discount = self.config.gamma * ~batch.terminated
         target: Tensor = (batch.reward + discount * next_q).clamp(*self.value_bounds)
         return target - discount * self.temperature.log_alpha.exp() * log_prob

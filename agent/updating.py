@@ -11,6 +11,7 @@ from regoal.agent.clock import Clock, timed
 from regoal.agent.imitation import imitation
 from regoal.agent.learner import Info
 from regoal.agent.modes import in_force
+from regoal.agent.optimisation import without_denormals
 from regoal.buffers.batch import Batch
 from regoal.errors import TrainingFault
 
@@ -50,7 +51,7 @@ def make_updates(training: "Training", poll: Callable[[], object]) -> None:
             with timed(training.clocks, Clock.SAMPLING):
                 batch = training.experience.sample(agent.batch_size, state.env_steps).to(training.device)
             actor_learns = training.actor_learns and state.gradient_steps % config.policy_delay == 0
-            with timed(training.clocks, Clock.UPDATE):
+            with timed(training.clocks, Clock.UPDATE), without_denormals():
                 pull = pull_of(batch) if actor_learns else None
                 infos.append(training.learner.update(batch, actor_learns=actor_learns, pull=pull))
             state.updates_owed -= 1

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regoal.agent.networks import Ensemble
-from regoal.agent.optimisation import Adam, descend
+from regoal.agent.optimisation import Adam, descend, without_denormals
 from regoal.agent.sac import squash
 
 some_sizes = st.lists(st.integers(1, 40), min_size=2, max_size=5)
@@ -153,6 +153,17 @@ def test_a_pass_without_a_gradient_spoils_nothing() -> None:
     torch.testing.assert_close(gradients(out, net.flat)[0], gradients(net.plain(x).sum(), net.flat)[0])
 
 
+@pytest.mark.parametrize("layer_norm", [False, True])
+def test_some_networks_alone_are_those_of_the_whole(layer_norm: bool) -> None:
+    net = Ensemble(4, [X_SIZE + 2, 9, 7, 3], torch.Generator().manual_seed(1), layer_norm)
+    with torch.no_grad():
+        net.flat.add_(0.1 * normal(2, len(net.flat)))  # scales and offsets that are not 1 and 0
+    x, action = normal(3, 6, X_SIZE), normal(4, 6, 2)
+    found = net.some(x, action, [2, 0])
+    assert not found.requires_grad
+    torch.testing.assert_close(found, net.plain(x, action)[[2, 0]])
+
+
 def test_a_copy_has_parameters_of_its_own() -> None:
     net, x = network(2, [5], 1, 0), normal(0, 4, X_SIZE)
     before = net(x).detach().clone()
@@ -180,6 +191,31 @@ def test_adam_is_pytorchs() -> None:
         mine.step()
         reference.step()
     assert torch.equal(ours.flat, theirs.flat)
+
+
+def test_what_dies_away_costs_no_time_and_is_left_as_it_was_outside_of_updates() -> None:
+    tiny = torch.full((3,), 1e-40)
+    net, other = (network(1, [9], 2, 5) for _ in range(2))
+    adams = [Adam(3e-3, one) for one in (net, other)]
+    net.flat.grad = other.flat.grad = normal(0, len(net.flat))
+    for one in adams:
+        one.step()
+    net.flat.grad = other.flat.grad = torch.zeros_like(net.flat)
+    for _ in range(1_000):  # 0.9 ** 1,000 is 1e-46
+        with without_denormals():
+            assert not (tiny * 1.0).any()
+            adams[0].step()
+        assert (tiny * 1.0).all()
+        adams[1].step()
+    assert torch.equal(net.flat, other.flat)
+    assert not adams[0].state()["0.exp_avg"].any()
+    with without_denormals(), without_denormals():
+        pass
+    assert (tiny * 1.0).all()
+    with without_denormals():
+        with without_denormals():
+            pass
+        assert not (tiny * 1.0).any()  # as it was found
 
 
 def test_initial_weights_are_those_of_a_linear_layer() -> None:

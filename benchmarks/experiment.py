@@ -6,7 +6,7 @@ folder: OUT/source/seed-0, and OUT/SHIFT/ARM/seed-0 for what came of it.
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from regoal.agent.config import FinetuneConfig, TrainConfig
@@ -17,6 +17,7 @@ from regoal.benchmarks.cell_run import Job, is_finished, run_on
 from regoal.benchmarks.cells import Cell
 from regoal.benchmarks.curves import Curve, read_curve
 from regoal.benchmarks.parallel import all_results, begun_or_free
+from regoal.envs.recipe import EnvRecipe
 from regoal.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, BadInput
 
 TABLE = "table.md"  # the last thing that is written
@@ -122,7 +123,10 @@ def learned(config: TrainConfig) -> None:
         BadInput: it cannot begin, or in its folder is a run of other settings.
         Stopped: a stop was asked for.
     """
-    cell = Cell(config.out, config)
+    recipe = EnvRecipe(config.env, config.shift, config.env_kwargs)
+    cell = Cell(
+        config.out, replace(config, shift=recipe.shift)
+    )  # as it is written down, however it was typed
     if not is_finished(cell):
         cell.path.mkdir(parents=True, exist_ok=True)
         run_on(Job(cell, {}))
@@ -136,7 +140,7 @@ def exit_code(main: Callable[[], int]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except (Stopped, KeyboardInterrupt) as stopped:
-        say(f"\n{stopped or 'stopped'}; the same command goes on")
+        say(f"\n{str(stopped) or 'stopped'}; the same command goes on")
         return stopped.exit_code if isinstance(stopped, Stopped) else EXIT_INTERRUPTED
 
 

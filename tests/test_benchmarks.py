@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
@@ -365,9 +366,9 @@ def test_an_experiment_goes_on_where_it_was_stopped_and_begins_anew_when_it_is_f
 
 def small_config(out: Path, steps: int) -> TrainConfig:
     agent = DDPGConfig(hidden=(16,), batch_size=16)
-    return TrainConfig(
-        "regoal/PointReach-v0", str(out), agent, steps=steps, eval_interval=100, eval_episodes=2, workers=0
-    )
+    config = TrainConfig("regoal/PointReach-v0", str(out), agent, steps=steps, eval_interval=100, workers=0)
+    # Not in the order in which it is written down.
+    return replace(config, eval_episodes=2, shift="action_rotation=45,action_gain=0.8")
 
 
 def test_a_run_of_an_experiment_goes_on_to_the_same_numbers_and_is_not_run_twice(
@@ -396,8 +397,12 @@ def test_a_run_of_an_experiment_goes_on_to_the_same_numbers_and_is_not_run_twice
     def stopped() -> int:
         raise Stopped(tmp_path, signal.SIGTERM)
 
+    def interrupted() -> int:
+        raise KeyboardInterrupt
+
     assert [experiment.exit_code(main) for main in (refused, stopped, lambda: 7)] == [2, 143, 7]
-    assert "the same command goes on" in capsys.readouterr().err
+    assert experiment.exit_code(interrupted) == 130
+    assert "stopped; the same command goes on" in capsys.readouterr().err
 
 
 def _stop_when_begun(run: Path) -> None:

@@ -78,8 +78,8 @@ def without_denormals() -> Iterator[None]:
     """Let numbers that are too small to be normal count as 0 in this thread.
 
     Where a unit is dead or the gradient has ended, Adam's mean of it dies away through numbers below 1e-38,
-    with which a processor takes many times as long: a fifth of an update in runs of some thousand steps. No
-    weight can tell them from 0. Outside of updates they stay, for physics is to be the same in all processes.
+    with which a processor takes many times as long. No weight can tell them from 0. Outside of updates they
+    stay, for physics is to be the same in all processes.
     """
     before = bool(torch.full((), 1e-40) * 1.0 == 0)
     torch.set_flush_denormal(True)

@@ -126,7 +126,7 @@ def run_path(out: Path, arm: str, seed: int) -> Path:
 
 
 def run_or_stop(configs: list[TrainConfig], jobs: int) -> None:
-    """Train all that is not; the first failure ends the demo."""
+    """Train all that are not trained yet; the first failure ends the demo."""
     all_results(learned, configs, jobs, name_of)
 
 

@@ -123,10 +123,9 @@ def learned(config: TrainConfig) -> None:
         BadInput: it cannot begin, or in its folder is a run of other settings.
         Stopped: a stop was asked for.
     """
-    recipe = EnvRecipe(config.env, config.shift, config.env_kwargs)
-    cell = Cell(
-        config.out, replace(config, shift=recipe.shift)
-    )  # as it is written down, however it was typed
+    # A run writes its shift down in one way, however it was typed.
+    shift = EnvRecipe(config.env, config.shift, config.env_kwargs).shift
+    cell = Cell(config.out, replace(config, shift=shift))
     if not is_finished(cell):
         cell.path.mkdir(parents=True, exist_ok=True)
         run_on(Job(cell, {}))

@@ -1,6 +1,6 @@
 """A user's own agent, tried before a run begins: what it does that would only show when hours are lost.
 
-Four learners of the same seed are made for it, updated with one batch of noise, and thrown away.
+Some learners of the same seed are made for it, updated with one batch of noise, and thrown away.
 """
 
 from collections.abc import Iterable, Mapping
@@ -172,13 +172,14 @@ def _require_turns(learner: Learner, batch: Batch, policy_delay: int, name: str)
     before = _actor(learner)
     for number in range(UPDATES * policy_delay):
         learner.update(batch, actor_learns=number % policy_delay == 0)
-    if np.array_equal(_actor(learner), before):
-        raise BadInput(
-            f"{name} update",
-            f"an actor that learns with policy_delay={policy_delay}",
-            f"the same after {UPDATES * policy_delay} updates",
-            "An agent that has a delay of its own goes with --set policy_delay=1.",
-        )
+        if not np.array_equal(_actor(learner), before):
+            return
+    raise BadInput(
+        f"{name} update",
+        f"an actor that learns with policy_delay={policy_delay}",
+        f"the same after {UPDATES * policy_delay} updates",
+        "An agent that has a delay of its own goes with --set policy_delay=1.",
+    )
 
 
 def _require_numbers(infos: Iterable[Info], config: AgentConfig, name: str) -> None:

@@ -110,7 +110,7 @@ class TrainConfig:
     discovery: float = 0.0  # first learn to change what is achieved, until this share of episodes does
     discovery_steps: int = 0  # env steps that this takes at most; 0: half of the run
     imitation: float = 0.0  # weight of the squared distance to better actions taken, in the actor's loss
-    imitation_steps: int = 0  # env steps, once goals are learned, over which it falls to 0; 0: it stays
+    imitation_steps: int = 0  # env steps, once the actor learns goals, over which it falls to 0; 0: it stays
     steps: int = 5_000  # env steps to collect; the last episode is played to its end
     seed: int = 0
     capacity: int = 1_000_000  # transitions the replay buffer holds

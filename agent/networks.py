@@ -92,12 +92,20 @@ class Ensemble(nn.Module):
         out: Tensor = Stack.apply(flat, x, action, self, None, True)  # type: ignore[no-untyped-call]
         return out[0]
 
-    def plain(self, x: Tensor, action: Tensor | None = None, flat: Tensor | None = None) -> Tensor:
-        """The same as `forward` by autograd, with other parameters if they are given."""
+    def plain(
+        self,
+        x: Tensor,
+        action: Tensor | None = None,
+        flat: Tensor | None = None,
+        which: Sequence[int] | None = None,
+    ) -> Tensor:
+        """The same as `forward` by autograd, with other parameters or of some networks alone, if given."""
         flat = self.flat if flat is None else flat
-        *hidden, (weight, bias) = self.layers(flat)
-        norms = self.norms(flat)
-        h = joined(x, action).expand(self.n_networks, -1, -1)
+        layers, norms = self.layers(flat), self.norms(flat)
+        if which is not None:
+            layers, norms = ([(one[which], two[which]) for one, two in part] for part in (layers, norms))
+        *hidden, (weight, bias) = layers
+        h = joined(x, action).expand(len(weight), -1, -1)
         for i, (w, b) in enumerate(hidden):
             h = torch.baddbmm(b, h, w)
             if norms:
@@ -105,23 +113,6 @@ class Ensemble(nn.Module):
                 h = F.layer_norm(h, h.shape[-1:]) * scale + offset
             h = F.relu(h)
         return torch.baddbmm(bias, h, weight)
-
-    def some(self, x: Tensor, action: Tensor, which: Sequence[int]) -> Tensor:
-        """The outputs (len(which), b, outputs) of some networks alone, without a gradient."""
-        layers, norms, inputs = self.layers(), self.norms(), joined(x, action)
-        outputs = []
-        with torch.no_grad():
-            for n in which:
-                h = inputs
-                for i, (weight, bias) in enumerate(layers[:-1]):
-                    h = torch.addmm(bias[n], h, weight[n])
-                    if norms:
-                        scale, offset = norms[i]
-                        h = F.layer_norm(h, h.shape[-1:], scale[n, 0], offset[n, 0])
-                    h = h.relu_()
-                weight, bias = layers[-1]
-                outputs.append(torch.addmm(bias[n], h, weight[n]))
-        return torch.stack(outputs)
 
     def gradient_memory(self) -> Tensor:
         """Memory for a gradient of the flat parameters, the same at every call."""
@@ -155,7 +146,6 @@ class Ensemble(nn.Module):
         return [part.view(shape) for part, shape in zip(parts, self._shapes, strict=True)]
 
 
-@torch.no_grad()
 def target_value(
     critics: Ensemble, x: Tensor, action: Tensor, drawn: int, generator: torch.Generator
 ) -> Tensor:
@@ -170,7 +160,7 @@ def target_value(
     """
     if drawn:
         order = torch.randperm(critics.n_networks, generator=generator)
-        values = critics.some(x, action, order[:drawn].tolist())
+        values = critics.plain(x, action, which=order[:drawn].tolist())
     else:
         values = critics(x, action)
     return values.squeeze(-1).amin(dim=0)

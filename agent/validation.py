@@ -29,6 +29,7 @@ AT_MOST = {
     "block_episodes": 10_000,
     "eval_episodes": 1_000_000,
     "hang_seconds": 10_000_000,  # of what a timer takes
+    "policy_delay": 1_000,  # an agent of one's own is tried with it
     "threads": 1_024,
     "workers": 1_024,
 }

@@ -19,9 +19,11 @@ from regoal.agent.finetuning import resolve
 from regoal.agent.machine import cores
 from regoal.benchmarks.before_after import show_before_after
 from regoal.benchmarks.curves import Curve, draw_curves, read_curve
-from regoal.benchmarks.experiment import TABLE, exit_code, folder_of, learned, name_of, say
+from regoal.benchmarks.experiment import learned, name_of, say
+from regoal.benchmarks.going_on import exit_code, folder_of
 from regoal.benchmarks.measures import steps_to
 from regoal.benchmarks.parallel import all_results
+from regoal.benchmarks.published import replace_file
 from regoal.benchmarks.statistics import bootstrap_interval
 from regoal.benchmarks.tables import read_rows
 
@@ -33,6 +35,7 @@ TARGET_STEPS = 2_000
 EVAL_INTERVAL = 100
 EVAL_EPISODES = 15
 THRESHOLD = 0.9
+TABLE = "table.md"  # the last thing that is written
 
 FINETUNE_HER = "fine-tune + HER"
 FINETUNE_NONE = "fine-tune, no HER"
@@ -55,8 +58,8 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=cores(), help="runs at a time")
     parser.add_argument("--results", type=Path, help="also write demo.csv and pictures to this folder")
     options = parser.parse_args()
-    out, began = folder_of(options.out), time.monotonic()
-    in_one_go = not out.exists()
+    out = folder_of(options.out, "demo", lambda last: (last / TABLE).exists())
+    in_one_go, began = not (out / "source").exists(), time.monotonic()
     say(f"pretraining {len(SEEDS)} agents in {ENV} ...")
     run_or_stop([source_config(out, seed) for seed in SEEDS], options.jobs)
     say(f"learning in the target, {ENV} with {SHIFT}: {len(ARMS)} arms x {len(SEEDS)} seeds ...")
@@ -79,9 +82,10 @@ def main() -> int:
     if options.results:
         options.results.mkdir(parents=True, exist_ok=True)
         for path in (out / "demo.csv", *timed, out / "curves.png", *pictures):
-            (
-                options.results / f"demo{'' if path.stem == 'demo' else '-' + path.stem}{path.suffix}"
-            ).write_bytes(path.read_bytes())
+            name = "demo" if path.stem == "demo" else f"demo-{path.stem}"
+            replace_file(path, options.results / f"{name}{path.suffix}")
+        if not timed:
+            say(f"{options.results / 'demo-time.csv'} stays as it is: this demo was not made in one go")
     (out / TABLE).write_text(table)
     print(f"\n{table}")
     print(f"took {seconds:.0f} s; what it made:")

@@ -5,22 +5,18 @@ folder: OUT/source/seed-0, and OUT/SHIFT/ARM/seed-0 for what came of it.
 """
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from regoal.agent.config import FinetuneConfig, TrainConfig
 from regoal.agent.finetuning import resolve
-from regoal.agent.interrupts import Stopped
 from regoal.agent.settings import set_field
 from regoal.benchmarks.cell_run import Job, is_finished, run_on
 from regoal.benchmarks.cells import Cell
 from regoal.benchmarks.curves import Curve, read_curve
-from regoal.benchmarks.parallel import all_results, begun_or_free
+from regoal.benchmarks.parallel import all_results
 from regoal.envs.recipe import EnvRecipe
-from regoal.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, BadInput
-
-TABLE = "table.md"  # the last thing that is written
 
 
 @dataclass(frozen=True)
@@ -111,11 +107,6 @@ def arm_config(experiment: Experiment, out: Path, shift: str, arm: Arm, seed: in
     )
 
 
-def folder_of(out: Path) -> Path:
-    """Where an experiment goes on that was stopped, or begins: the folder, or OUT-2, OUT-3 ..."""
-    return begun_or_free(out, is_finished=lambda last: (last / TABLE).exists())
-
-
 def learned(config: TrainConfig) -> None:
     """Run it to its end, from wherever it was stopped.
 
@@ -129,18 +120,6 @@ def learned(config: TrainConfig) -> None:
     if not is_finished(cell):
         cell.path.mkdir(parents=True, exist_ok=True)
         run_on(Job(cell, {}))
-
-
-def exit_code(main: Callable[[], int]) -> int:
-    """That of a command which goes on where it was stopped."""
-    try:
-        return main()
-    except BadInput as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_BAD_INPUT
-    except (Stopped, KeyboardInterrupt) as stopped:
-        say(f"\n{str(stopped) or 'stopped'}; the same command goes on")
-        return stopped.exit_code if isinstance(stopped, Stopped) else EXIT_INTERRUPTED
 
 
 def run_experiment(experiment: Experiment, out: Path, jobs: int) -> None:

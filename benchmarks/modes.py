@@ -21,23 +21,22 @@ from regoal.agent.run_folder import read_config
 from regoal.agent.trust import require_trusted
 from regoal.benchmarks.curves import Curve, draw_curves
 from regoal.benchmarks.experiment import (
-    TABLE,
     Arm,
     Experiment,
-    exit_code,
-    folder_of,
     read_arm,
     run_experiment,
     run_path,
     say,
     source_path,
 )
+from regoal.benchmarks.going_on import exit_code, folder_of
 from regoal.benchmarks.measures import HOLD, kept_on_source, measure, reached, write_measures
 from regoal.benchmarks.parallel import all_results
 from regoal.benchmarks.statistics import bootstrap_interval
 from regoal.benchmarks.tables import read_rows
 from regoal.envs.goal_spec import GoalSpec
 
+TABLE = "table.md"  # the last thing that is written
 KEPT_EPISODES, KEPT_SEED = 50, 1_000  # no run evaluates itself on these
 
 
@@ -104,7 +103,8 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=cores(), help="runs at a time")
     parser.add_argument("--results", type=Path, help="folder for the table and the plot; OUT if not given")
     options = parser.parse_args()
-    name, experiment, out = options.experiment, EXPERIMENTS[options.experiment], folder_of(options.out)
+    name, experiment = options.experiment, EXPERIMENTS[options.experiment]
+    out = folder_of(options.out, f"modes {name}", lambda last: (last / TABLE).exists())
     results, seeds, (shift,) = options.results or out, experiment.seeds, experiment.shifts
     run_experiment(experiment, out, options.jobs)
     say("playing in the source env again ...")

@@ -1,6 +1,7 @@
 """Many independent calls on the cores of this machine, one process each."""
 
 import contextlib
+import itertools
 import multiprocessing
 import os
 import signal
@@ -158,16 +159,14 @@ def all_results(
 
 def next_free(path: Path) -> Path:
     """The path, or path-2, path-3 ... where it exists: runs are never overwritten."""
-    return begun_or_free(path, is_finished=lambda last: True)
+    return next(candidate for candidate in numbered(path) if not candidate.exists())
 
 
-def begun_or_free(path: Path, is_finished: Callable[[Path], bool]) -> Path:
-    """As `next_free`, but the last of those that exist where it is not finished, to go on there."""
-    candidate, number, last = path, 1, None
-    while candidate.exists():
-        last, number = candidate, number + 1
-        candidate = path.with_name(f"{path.name}-{number}")
-    return candidate if last is None or is_finished(last) else last
+def numbered(path: Path) -> Iterator[Path]:
+    """The path, path-2, path-3 and so on."""
+    yield path
+    for number in itertools.count(2):
+        yield path.with_name(f"{path.name}-{number}")
 
 
 def _call(function: Callable[[Any], Any], item: Any, sender: Connection) -> None:

@@ -282,14 +282,20 @@ def run_all(names: Sequence[str], options: argparse.Namespace, stop: StopRequest
     Those that had to wait for others of their suite before they could be published are once more at the end.
     """
     for again in (False, True):
-        for name in names[:-1] if again else names:
-            if again and name in finished(options.out):
+        for number, name in enumerate(names):
+            if again and (name in finished(options.out) or not _others_after(names, number)):
                 continue
             if code := run(name, options.out, options.results, stop):
                 return code
             if stop.requested:
                 return 128 + stop.signal
     return 0
+
+
+def _others_after(names: Sequence[str], number: int) -> bool:
+    """Whether parts of the same suite come after one."""
+    suite = PARTS[names[number]].suite
+    return bool(suite) and any(PARTS[name].suite == suite for name in names[number + 1 :])
 
 
 def _is_done(name: str, done: Collection[str]) -> bool:

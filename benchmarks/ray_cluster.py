@@ -24,7 +24,7 @@ def connect(address: str) -> None:
     try:
         import ray
     except ImportError as error:
-        fix = 'pip install "ray>=2.40"'
+        fix = 'pip install -c constraints.txt -e ".[ray]" in the clone'
         raise BadInput("launcher", "Ray to be installed for --launcher ray", str(error), fix) from error
     _require_answer(address)
     start = "Start one with `ray start --head`, and give what it prints: --address HOST:6379."

@@ -17,8 +17,8 @@ from regoal.agent.config import TrainConfig
 from regoal.agent.evaluation import evaluate
 from regoal.agent.policy import Policy
 from regoal.agent.training import train
-from regoal.benchmarks.experiment import exit_code
-from regoal.benchmarks.parallel import begun_or_free, next_free
+from regoal.benchmarks.going_on import exit_code, folder_of
+from regoal.benchmarks.parallel import next_free
 from regoal.benchmarks.tables import as_text, read_table, replace_rows
 from regoal.envs.goal_spec import GoalSpec
 
@@ -74,7 +74,7 @@ def main() -> int:
     parser.add_argument("--results", type=Path, help="folder to write reach.csv to; OUT if not given")
     options = parser.parse_args()
     wanted = [(agent, seed) for agent in STEPS for seed in SEEDS]
-    out = begun_or_free(options.out, is_finished=lambda last: len(measured(last)) == len(wanted))
+    out = folder_of(options.out, "reach", lambda last: len(measured(last)) == len(wanted))
     rows = measured(out)
     for agent, seed in wanted[len(rows) :]:
         row = vars(measure(agent, seed, out))

@@ -151,7 +151,7 @@ class HindsightBuffer:
         return replace(episode, rank=ranks_of(self._storage, self.goal_spec, goals, self._rng))
 
     def wanted_goal(self, rng: np.random.Generator) -> NDArray[np.float32] | None:
-        """A goal (goal_size,) that was achieved and is wanted; None where nothing new was achieved yet.
+        """A goal (goal_size,) that was achieved and is wanted; None where nothing that is drawn was new.
 
         The buffer must have been built with `marks`, or with an informative share.
 

@@ -50,7 +50,7 @@ def draw_wanted(storage: EpisodeStorage, n: int, candidates: int, rng: np.random
 
 
 def wanted_goal(
-    storage: EpisodeStorage, goal_spec: GoalScorer, rng: np.random.Generator, among: int = PRACTISED_OF
+    storage: EpisodeStorage, goal_spec: GoalScorer, rng: np.random.Generator
 ) -> NDArray[np.float32] | None:
     """A goal (goal_size,) to practise: of those that an episode got to, one that is wanted most by now.
 
@@ -60,7 +60,7 @@ def wanted_goal(
     """
     if not storage.marked:
         return None
-    at = storage.draw_marked(among, rng)
+    at = storage.draw_marked(PRACTISED_OF, rng)
     goals = storage.goals(at.first_row + at.t + 1)
     goals = goals[~reached(goal_spec, storage.achieved_goal[at.first_row], goals)]
     if not len(goals):

@@ -2,6 +2,7 @@
 
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from regoal import BadInput, DDPGConfig, TrainConfig, train
 from regoal.agent.checkpoints import newest_checkpoint
 from regoal.agent.interrupts import Stopped
 from regoal.agent.modes import MODES
-from regoal.benchmarks import demo, experiment, modes, reach, shift_table, speed, speed_parts
+from regoal.benchmarks import demo, experiment, going_on, modes, reach, shift_table, speed, speed_parts
 from regoal.benchmarks.curves import Curve
 from regoal.benchmarks.measures import area, final_success, steps_to
 from regoal.benchmarks.parallel import RunFailed, run_all
@@ -351,17 +352,71 @@ def test_what_the_readme_says_of_fine_tuning_is_in_its_table() -> None:
     assert f"scratch ends at {max(final('none', ['scratch'], results.tasks)):.2f} or less" in text
 
 
-def test_an_experiment_goes_on_where_it_was_stopped_and_begins_anew_when_it_is_finished(
-    tmp_path: Path,
+def test_a_command_goes_on_in_what_it_has_begun_and_leaves_other_folders_alone(tmp_path: Path) -> None:
+    def folder() -> str:
+        return going_on.folder_of(tmp_path / "out", "mine", lambda last: (last / "end").exists()).name
+
+    (tmp_path / "out").mkdir()  # of somebody else
+    assert folder() == folder() == "out-2"
+    (tmp_path / "out-2" / "end").write_text("")
+    assert folder() == folder() == "out-3"
+    (tmp_path / "out-3" / going_on.MARK).write_text("yours")
+    assert folder() == folder() == "out-4"
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_the_demo_goes_on_where_it_was_stopped_and_begins_anew_when_it_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "out"
-    assert experiment.folder_of(out) == out
-    out.mkdir()
-    assert experiment.folder_of(out) == out
-    (out / experiment.TABLE).write_text("")
-    assert experiment.folder_of(out) == tmp_path / "out-2"
-    (tmp_path / "out-2").mkdir()
-    assert experiment.folder_of(out) == tmp_path / "out-2"
+    monkeypatch.setattr(demo, "ENV", "regoal/PointReach-v0")
+    for name, value in (("SEEDS", (0,)), ("SOURCE_STEPS", 200), ("TARGET_STEPS", 400), ("EVAL_EPISODES", 2)):
+        monkeypatch.setattr(demo, name, value)
+    monkeypatch.setattr(demo, "show_before_after", lambda *arguments: [])
+    results, draw = tmp_path / "results", demo.draw_curves
+    command = ["demo", "--out", str(tmp_path / "out"), "--results", str(results)]
+    monkeypatch.setattr("sys.argv", command)
+
+    def stopped(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "draw_curves", stopped)
+    assert going_on.exit_code(demo.main) == 130
+    monkeypatch.setattr(demo, "draw_curves", draw)
+    runs = [*(tmp_path / "out").rglob("metrics.csv")]
+    before = {path: path.stat().st_mtime_ns for path in runs}
+    assert len(runs) == 5
+    capsys.readouterr()
+    assert going_on.exit_code(demo.main) == 0
+    assert {path: path.stat().st_mtime_ns for path in runs} == before
+    assert {path.name for path in results.iterdir()} == {"demo.csv", "demo-curves.png"}
+    assert "demo-time.csv stays as it is" in capsys.readouterr().err
+    assert going_on.exit_code(demo.main) == 0
+    assert (tmp_path / "out-2" / demo.TABLE).read_text() == (tmp_path / "out" / demo.TABLE).read_text()
+    assert (results / "demo-time.csv").exists()
+
+
+def test_modes_go_on_with_the_runs_that_are_not_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny = replace(
+        modes.EXPERIMENTS["reach"], env="regoal/PointReach-v0", seeds=(0,), source_steps=200, steps=300
+    )
+    monkeypatch.setattr(modes, "EXPERIMENTS", {"reach": replace(tiny, eval_episodes=2)})
+    monkeypatch.setattr(modes, "KEPT_EPISODES", 2)
+    monkeypatch.setattr("sys.argv", ["modes", "--out", str(tmp_path / "out"), "reach"])
+    assert going_on.exit_code(modes.main) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"out"}
+    runs = [*(tmp_path / "out").rglob("metrics.csv")]
+    assert len(runs) == 1 + len(MODES)
+    cut = experiment.run_path(tmp_path / "out", tiny.shifts[0], experiment.Arm("naive"), 0)
+    shutil.rmtree(cut)
+    (tmp_path / "out" / modes.TABLE).unlink()
+    before = {path: path.stat().st_mtime_ns for path in runs if cut not in path.parents}
+    told = (tmp_path / "out" / "modes-reach.csv").read_text()
+    assert going_on.exit_code(modes.main) == 0
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert (tmp_path / "out" / "modes-reach.csv").read_text() == told
+    assert {path.name for path in tmp_path.iterdir()} == {"out"}
 
 
 def small_config(out: Path, steps: int) -> TrainConfig:
@@ -372,7 +427,7 @@ def small_config(out: Path, steps: int) -> TrainConfig:
 
 
 def test_a_run_of_an_experiment_goes_on_to_the_same_numbers_and_is_not_run_twice(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole, cut = (small_config(tmp_path / name, steps=400) for name in ("whole", "cut"))
     experiment.learned(whole)
@@ -400,8 +455,8 @@ def test_a_run_of_an_experiment_goes_on_to_the_same_numbers_and_is_not_run_twice
     def interrupted() -> int:
         raise KeyboardInterrupt
 
-    assert [experiment.exit_code(main) for main in (refused, stopped, lambda: 7)] == [2, 143, 7]
-    assert experiment.exit_code(interrupted) == 130
+    assert [going_on.exit_code(main) for main in (refused, stopped, lambda: 7)] == [2, 143, 7]
+    assert going_on.exit_code(interrupted) == 130
     assert "stopped; the same command goes on" in capsys.readouterr().err
 
 
@@ -424,9 +479,9 @@ def test_reach_goes_on_with_the_runs_that_it_has_not_measured(
 
     monkeypatch.setattr(reach, "measure", measure)
     monkeypatch.setattr("sys.argv", ["reach", "--out", str(tmp_path / "out"), "--results", str(tmp_path)])
-    assert experiment.exit_code(reach.main) == 130
+    assert going_on.exit_code(reach.main) == 130
     assert not (tmp_path / "reach.csv").exists()
-    assert experiment.exit_code(reach.main) == 0
+    assert going_on.exit_code(reach.main) == 0
     wanted = [(agent, seed) for agent in reach.STEPS for seed in reach.SEEDS]
     assert calls == [*wanted[:3], *wanted[2:]]
     rows = read_rows(tmp_path / "reach.csv")

@@ -14,12 +14,14 @@ from pathlib import Path
 import pytest
 
 from regoal.agent.interrupts import StopRequest
-from regoal.benchmarks import benchmark_folder, parts
+from regoal.agent.run_lock import RunLock
+from regoal.benchmarks import benchmark_folder, parts, published
 from regoal.benchmarks.benchmark import named
 from regoal.benchmarks.cells import cells_of
 from regoal.benchmarks.parts import PARTS, Part, main
 from regoal.benchmarks.suite import load_suite
 from regoal.benchmarks.tables import read_rows
+from regoal.errors import BadInput
 
 COMMANDS = [command for part in PARTS.values() for command in part.commands]
 ROOT = Path(__file__).parents[1]
@@ -81,14 +83,14 @@ def test_a_part_goes_on_from_the_table_among_the_results(
         ["first", "--out", str(out), "--results", str(tmp_path)],
         out / ".known-transfer-push.csv",
     )
-    published = (ROOT / "benchmarks" / "results" / "transfer-push.csv").read_text()
+    before = (ROOT / "benchmarks" / "results" / "transfer-push.csv").read_text()
     out.mkdir()
     (out / "found.png").write_text("new")
     own = ["FetchPush-v4 friction=0.3", "future-naive", "1"]
-    lines = list(csv.reader(published.splitlines()))
-    (out / "found.csv").write_text(published)
+    lines = list(csv.reader(before.splitlines()))
+    (out / "found.csv").write_text(before)
     assert main(command) == 0  # nothing is published yet
-    assert table.read_text() == published
+    assert table.read_text() == before
     (out / "parts.csv").unlink()
     (tmp_path / "parts.csv").unlink()
     # A row of another machine in place of a run is measured; what was run here stays.
@@ -97,7 +99,7 @@ def test_a_part_goes_on_from_the_table_among_the_results(
     for cell in (taken, run):
         cell.path.mkdir(parents=True)
         (cell.path / "cell.json").write_text(json.dumps({"config_hash": cell.config_hash}))
-    (out / "found.csv").write_text("\n".join(published.splitlines()[:50]) + "\n")
+    (out / "found.csv").write_text("\n".join(before.splitlines()[:50]) + "\n")
     (out / "found.png").write_text("newer")
     assert main(command) == 0
     assert calls == ["hand_made_part", f"hand_made_part --known {known}"]
@@ -108,7 +110,34 @@ def test_a_part_goes_on_from_the_table_among_the_results(
     assert "stays as it is" in capsys.readouterr().err
     assert not (out / "parts.csv").exists()  # it was not published, and will be
     assert not (tmp_path / "parts.csv").exists()
-    assert (table.read_text(), (tmp_path / "transfer-push.png").read_text()) == (published, "new")
+    assert (table.read_text(), (tmp_path / "transfer-push.png").read_text()) == (before, "new")
+
+
+def test_a_published_file_is_whole_whatever_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(source: Path, target: Path) -> None:
+        Path(target).write_text("ne")
+        raise OSError("No space left on device")
+
+    (tmp_path / "new").write_text("new")
+    (tmp_path / "shown").write_text("old")
+    with monkeypatch.context() as patched:
+        patched.setattr("shutil.copyfile", full)
+        with pytest.raises(OSError, match="No space left"):
+            published.replace_file(tmp_path / "new", tmp_path / "shown")
+    assert (tmp_path / "shown").read_text() == "old"
+    published.replace_file(tmp_path / "new", tmp_path / "shown")
+    assert (tmp_path / "shown").read_text() == "new"
+
+
+def test_runs_are_not_taken_from_a_benchmark_that_goes_on(tmp_path: Path) -> None:
+    suite, only = "transfer-push", "friction=0.3/future-naive/seed-1"
+    cells = {one.name: one for one in cells_of(load_suite(suite), tmp_path / suite)}
+    taken = cells[f"FetchPush-v4_{only}"]
+    taken.path.mkdir(parents=True)
+    (taken.path / "cell.json").write_text(json.dumps({"config_hash": taken.config_hash}))
+    with RunLock(tmp_path / suite), pytest.raises(BadInput, match="held by"):
+        published.of_others(suite, only, tmp_path, ROOT / "benchmarks" / "results")
+    assert taken.path.exists()
 
 
 def test_a_published_table_that_cannot_be_read_is_told(
@@ -135,13 +164,17 @@ def test_what_had_to_wait_for_others_is_published_at_the_end(
 
     monkeypatch.setattr(parts, "run", run)
     monkeypatch.setattr(parts, "finished", lambda out: set(done))
-    monkeypatch.setattr(parts, "PARTS", dict.fromkeys(["first", "last"]))
+    monkeypatch.setattr(parts, "PARTS", dict.fromkeys(["first", "last"], Part((), suite="one")))
     command = ["--out", str(tmp_path), "--results", str(tmp_path)]
     assert main(command) == 0
     assert calls == ["first", "last", "first"]
     done.clear()
     assert main([*command, "first"]) == 0  # alone it is not tried twice
     assert calls[3:] == ["first"]
+    monkeypatch.setattr(parts, "PARTS", {"first": Part((), suite="one"), "last": Part((), suite="other")})
+    monkeypatch.setattr(parts, "finished", lambda out: set())
+    assert main(command) == 0  # nothing has come that it could have waited for
+    assert calls[4:] == ["first", "last"]
 
 
 @pytest.mark.usefixtures("_hand_made")

@@ -2,13 +2,16 @@
 
 import dataclasses
 import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from fake_spec import point_spec
 
-from regoal.agent.config import DDPGConfig, SACConfig
+from regoal import train
+from regoal.agent.config import DDPGConfig, SACConfig, TrainConfig
 from regoal.agent.ddpg import DDPG
 from regoal.agent.learner import load_state, make_learner, state_of
 from regoal.agent.networks import Ensemble
@@ -116,6 +119,23 @@ def test_a_target_of_one_drawn_critic_is_that_of_each_in_turn_and_the_actor_foll
     np.testing.assert_allclose(counts / 3_000, 1 / 3, atol=0.04)
     assert float(agent.update_actor(x)["actor_loss"]) == pytest.approx(3.0)  # not 1, of the first
     assert all(parameter.requires_grad for parameter in agent.critic.parameters())
+
+
+def test_updates_of_a_run_count_what_is_too_small_as_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny, seen, update = torch.full((), 1e-40), [], DDPG.update
+
+    def looked(self: DDPG, *arguments: Any, **options: Any) -> Any:
+        seen.append(bool(tiny * 1.0 == 0))
+        return update(self, *arguments, **options)
+
+    monkeypatch.setattr(DDPG, "update", looked)
+    agent = DDPGConfig(hidden=(8,), batch_size=8)
+    train(TrainConfig("regoal/PointReach-v0", str(tmp_path / "run"), agent, steps=300, workers=0))
+    assert len(seen) > 10
+    assert all(seen)
+    assert tiny * 1.0 > 0
 
 
 def test_critic_loss_is_the_mean_squared_error_to_the_target() -> None:

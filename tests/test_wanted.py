@@ -12,8 +12,8 @@ from regoal.agent.config import TrainConfig
 from regoal.agent.idle import without_idle
 from regoal.agent.replay_files import read_segments
 from regoal.agent.validation import validated
-from regoal.buffers import HindsightBuffer
-from regoal.buffers.wanted import PRIOR, WITNESSES, ranks_of, wanted_goal
+from regoal.buffers import HindsightBuffer, wanted
+from regoal.buffers.wanted import PRIOR, WITNESSES, ranks_of
 from regoal.errors import BadInput
 
 from .reference import FakeScorer, tagged_episode
@@ -97,14 +97,15 @@ def test_an_episode_is_wanted_for_where_it_got_to_and_not_for_where_it_began() -
     assert (goals == 0).mean() > 0  # what is seldom wanted is seldom drawn, and not never
 
 
-def test_what_is_practised_was_new_in_its_episode() -> None:
+def test_what_is_practised_was_new_in_its_episode(monkeypatch: pytest.MonkeyPatch) -> None:
     buffer, rng = buffer_of_starts(), np.random.default_rng(0)
     practised = [buffer.wanted_goal(rng) for _ in range(50)]
     assert {tuple(goal) for goal in practised if goal is not None} == {NEAR}
     # One state of five is new in the only episode there is: sometimes none of those that are drawn.
     buffer = HindsightBuffer(FakeScorer(max_episode_steps=LENGTH), 100, marks=True)
     buffer.add_episode(moved(0, [COMMON, WANTED, COMMON, COMMON, COMMON], FAR), foreign=True)
-    few = [wanted_goal(buffer._storage, buffer.goal_spec, rng, among=2) for _ in range(200)]
+    monkeypatch.setattr(wanted, "PRACTISED_OF", 2)
+    few = [buffer.wanted_goal(rng) for _ in range(200)]
     assert {None if goal is None else tuple(goal) for goal in few} == {None, WANTED}
 
 

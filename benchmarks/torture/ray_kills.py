@@ -28,7 +28,12 @@ def two_nodes(**of_head: Any) -> Iterator[Any]:
     try:
         from ray.cluster_utils import Cluster
     except ImportError as error:
-        raise BadInput("ray", "Ray to be installed", str(error), 'pip install "ray>=2.40"') from error
+        raise BadInput(
+            "ray",
+            "Ray to be installed",
+            str(error),
+            'pip install -c constraints.txt -e ".[ray]" in the clone',
+        ) from error
     head = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": STORE_BYTES} | of_head
     cluster = Cluster(initialize_head=True, head_node_args=head)
     try:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from regoal.agent.config import TrainConfig
 from regoal.agent.machine import memory_bytes
-from regoal.agent.modes import faded
+from regoal.agent.modes import actor_begins, faded
 from regoal.agent.replay_files import MOST_BYTES, Segment, read_segments, stored_bytes, write_segments
 from regoal.agent.run_folder import nearest_folder
 from regoal.agent.seeding import Stream, generator
@@ -152,8 +152,7 @@ class Experience:
         """Of hindsight imitation: 0 while goals are not learned yet, then it fades."""
         config = self._config
         # Until then nothing is pulled.
-        begins = max(self.goals_since, config.learning_starts + config.critic_warmup_steps)
-        since = max(env_steps - begins, 0)
+        since = max(env_steps - max(self.goals_since, actor_begins(config)), 0)
         return 0.0 if self.own.discovering else faded(config.imitation, since, config.imitation_steps)
 
     def write(self) -> None:

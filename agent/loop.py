@@ -29,7 +29,7 @@ from regoal.agent.interrupts import Stopped, StopRequest
 from regoal.agent.learner import make_learner, state_of
 from regoal.agent.machine import learning_device, worker_count
 from regoal.agent.metrics import columns_of
-from regoal.agent.modes import agent_that_learns
+from regoal.agent.modes import actor_begins, agent_that_learns
 from regoal.agent.normaliser import Normaliser
 from regoal.agent.policy import Policy
 from regoal.agent.profile import report as profile_report
@@ -270,7 +270,7 @@ class Training:
     @property
     def _learned_steps(self) -> int:
         """Env steps since the actor began to learn; 0 or fewer while it does not."""
-        return self.state.env_steps - self.config.learning_starts - self.config.critic_warmup_steps
+        return self.state.env_steps - actor_begins(self.config)
 
     def _update(self, rollouts: Rollouts) -> None:
         make_updates(self, rollouts.poll)

@@ -170,13 +170,18 @@ def agent_that_learns(config: "TrainConfig") -> "AgentConfig":
     return replace(config.agent, lr=config.agent.lr * share)
 
 
+def actor_begins(config: "TrainConfig") -> int:
+    """Env steps after which the actor learns."""
+    return config.learning_starts + config.critic_warmup_steps
+
+
 def in_force(config: "TrainConfig", env_steps: int) -> dict[str, float]:
     """How strongly a run is held to its source at a point: columns of metrics.csv.
 
     Returns:
         `source_share`, of each batch; `anchor_weight`, of the pull, full until the actor begins to learn.
     """
-    learning = max(env_steps - config.learning_starts - config.critic_warmup_steps, 0)
+    learning = max(env_steps - actor_begins(config), 0)
     return {
         "source_share": faded(config.source_share, env_steps, config.source_share_steps),
         "anchor_weight": faded(config.anchor, learning, config.anchor_steps),

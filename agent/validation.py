@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 
 from regoal.agent.agents import require_agent
 from regoal.agent.config import AUTO, MOST_HOLD, NORMALISER_MODES, AgentConfig, TrainConfig
-from regoal.agent.modes import MODES, START
+from regoal.agent.modes import MODES, START, actor_begins
 from regoal.agent.settings import typed_fields
 from regoal.agent.shipped import located
 from regoal.errors import BadInput, did_you_mean
@@ -182,10 +182,10 @@ def _check_start(config: TrainConfig) -> None:
         )
         return
     _require("steps", config.steps, config.steps >= 1, "1 or more")
-    if config.steps <= config.learning_starts + config.critic_warmup_steps:
+    if config.steps <= actor_begins(config):
         raise BadInput(
             "steps",
-            f"more than the {config.learning_starts + config.critic_warmup_steps} before the actor learns",
+            f"more than the {actor_begins(config)} before the actor learns",
             str(config.steps),
             "Raise --steps, or lower --warmup-steps (learning_starts) or --critic-warmup-steps.",
         )

@@ -67,7 +67,7 @@ def require_writable_mp4(path: Path) -> None:
     try:
         import imageio_ffmpeg  # noqa: F401
     except ImportError as error:
-        raise BadInput("video", "imageio-ffmpeg", str(error), "Run: pip install 'regoal[video]'.") from error
+        raise BadInput("video", "imageio-ffmpeg", str(error), "Run: pip install imageio-ffmpeg.") from error
     if path.suffix != ".mp4":
         raise BadInput("video", "a file name that ends in .mp4", str(path))
     try:

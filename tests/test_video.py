@@ -54,7 +54,7 @@ def test_without_an_encoder_nothing_is_rendered(
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     monkeypatch.setattr(video, "record", lambda *arguments, **options: pytest.fail("rendered"))
     assert main(["watch", str(run), "--video", str(tmp_path / "x.mp4")]) == 2
-    assert "pip install 'regoal[video]'" in capsys.readouterr().err
+    assert "pip install imageio-ffmpeg" in capsys.readouterr().err
 
 
 def test_without_rendering_before_and_after_are_paths(

@@ -183,5 +183,5 @@ def _video_line() -> str:
     try:
         importlib.import_module("imageio_ffmpeg").get_ffmpeg_exe()
     except (ImportError, RuntimeError) as error:
-        return f"mp4     no: {error} (pip install 'regoal[video]')"
+        return f"mp4     no: {error} (pip install imageio-ffmpeg)"
     return "mp4     works"

@@ -176,6 +176,19 @@ def test_the_committed_demo_says_what_we_claim() -> None:
     assert reached[demo.SCRATCH_NONE] == math.inf
 
 
+def test_the_readme_tells_what_is_seen_in_the_committed_demo() -> None:
+    curves = demo.read_csv(RESULTS / "demo.csv")
+
+    def told(arm: str) -> str:
+        steps = [steps_to(demo.THRESHOLD, curves[arm].steps, one, hold=2) for one in curves[arm].success]
+        return f"after {min(steps):,.0f} to {max(steps):,.0f}".replace(f"{max(steps):,.0f} to ", "")
+
+    tuned, scratch = told(demo.FINETUNE_HER), told(demo.SCRATCH_HER)
+    assert (
+        f"fine-tuning with hindsight is there {tuned} steps, learning from scratch with it {scratch}."
+    ) in (ROOT / "README.md").read_text()
+
+
 def test_the_readme_tells_how_long_the_committed_demo_took() -> None:
     (row,) = read_rows(RESULTS / "demo-time.csv")
     minutes = round(float(row["wall_seconds"]) / 60)

@@ -11,6 +11,7 @@ A generation is written beside the others, synced, and renamed into place; it is
 The newest is the highest number whose manifest verifies.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -143,7 +144,7 @@ def save_checkpoint(
     if complete:
         for old in sorted(_generations(folder))[:-KEEP]:
             shutil.rmtree(folder / f"{old:06d}")
-        sweep(run, _listed(folder))
+        _sweep(run, folder)
     return target
 
 
@@ -248,10 +249,9 @@ def _write_all(folder: Path, files: Mapping[str, bytes]) -> None:
     folder.mkdir()
     digests = {}
     for name, contents in files.items():
-        if len(contents) > MOST_BYTES:
-            raise BadInput(
-                name, f"at most {MOST_BYTES:,} bytes", f"{len(contents):,}", "Use smaller networks."
-            )
+        most = MOST_JSON_BYTES if name.endswith(".json") else MOST_BYTES  # what can be read back
+        if len(contents) > most:
+            raise BadInput(name, f"at most {most:,} bytes", f"{len(contents):,}", "Use smaller networks.")
         digests[name] = len(contents), sha256(contents)
         _write(folder / name, contents)
     body = {"schema": SCHEMA, "files": digests}
@@ -265,13 +265,23 @@ def _write(path: Path, contents: bytes) -> None:
     sync(path)
 
 
+def _sweep(run: Path, folder: Path) -> None:
+    """Delete episodes that no generation lists; none at all where one of them cannot be read just now."""
+    with contextlib.suppress(OSError):
+        sweep(run, list(_listed(folder)))
+
+
 def _listed(folder: Path) -> Iterator[Segment]:
-    """Segments that any generation lists, whole or not."""
+    """Segments that any generation lists, whole or not.
+
+    Raises:
+        OSError: the disk did not let one be read.
+    """
     for number in _generations(folder):
         try:
             contents = read_plain(folder / f"{number:06d}" / "state.json", MOST_JSON_BYTES)
             yield from parsed_segments(parsed(contents)["replay"])
-        except (OSError, ValueError, KeyError, TypeError):  # damaged: it lists nothing
+        except (FileNotFoundError, ValueError, KeyError, TypeError):  # damaged: it lists nothing
             continue
 
 

@@ -10,7 +10,8 @@ from regoal.agent.shared_block import SharedBlock
 from regoal.agent.worker import Assignment, Report, Task
 from regoal.agent.worker_process import WorkerProcess, within_limits
 
-# Collecting is what learning waits for, so a worker always has the next episode at hand. Evaluations
+# Collecting is what learning waits for, so a worker has the next episode at hand, as long as there are more
+# than workers: the last ones are for whoever is free first, the run's own process among them. Evaluations
 # fill the gaps.
 HELD_AT_ONCE = {"collect": 2, "evaluate": 1}
 
@@ -91,6 +92,8 @@ class Crew:
             free = [worker for worker in self._workers if worker.ready and len(worker.tasks) < most]
             while free and self._to_do[kind]:
                 least = min(free, key=lambda worker: len(worker.tasks))
+                if least.tasks and len(self._to_do[kind]) <= len(self._workers):
+                    break
                 least.hand(self._to_do[kind].popleft())
                 if len(least.tasks) >= most:
                     free.remove(least)

@@ -3,8 +3,6 @@
 import time
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from regoal.agent.interrupts import EvaluationLeft, StopRequest
 from regoal.agent.modes import in_force
 from regoal.agent.rollouts import Rollouts
@@ -23,12 +21,12 @@ def evaluate(training: "Training", rollouts: Rollouts, stop: StopRequest) -> Non
     training.evaluated = training.policy
     begin_evaluation(training, rollouts)
     state.evaluations += 1
-    state.pending = state.counters() | {name: float(np.mean(values)) for name, values in state.noted.items()}
+    state.pending = state.counters() | state.means()
     if config.source:
         state.pending |= in_force(config, state.env_steps)
     if config.imitation:
         state.pending["imitation_weight"] = training.experience.imitation_weight(state.env_steps)
-    state.noted = {}
+    state.sums = {}
     state.block_began = state.env_steps  # it was begun, and is no longer due
     if not rollouts.has_workers:
         write_evaluation(training, rollouts, stop)

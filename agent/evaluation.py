@@ -1,5 +1,6 @@
 """Success of a policy over episodes with fixed seeds."""
 
+import contextlib
 import itertools
 import sys
 from collections.abc import Callable, Sequence
@@ -98,27 +99,30 @@ def play_outcomes(
 ) -> list[Outcome]:
     """Play `episodes` without exploration; episode i of a seed is the same one whatever was played before.
 
-    One that the env spoils is told of and played anew with another seed, as in the evaluations of a run.
+    One that the env spoils is told of and played anew with another seed in another env, as in the evaluations
+    of a run.
 
     Args:
         tick: called after every episode, to show progress or to stop by raising.
 
     Raises:
-        SpoiledEpisode: one too many was spoiled.
+        SpoiledEpisode: too many attempts at an episode in a row.
         RunFault: the env broke its contract otherwise.
     """
-    outcomes, spoiled = [], 0
-    for index in range(episodes):
-        for attempt in itertools.count():
-            attempt_seed = env_seed(seed, Stream.EVALUATION, index, attempt)
-            try:
-                episode = play(env, spec, policy, seed=attempt_seed, index=index)
-                break
-            except SpoiledEpisode as fault:
-                spoiled += 1
-                if spoiled >= MOST_IN_A_ROW:
-                    raise
-                print(f"{fault} The episode is discarded and played anew.", file=sys.stderr)
-        outcomes.append(Outcome.of(episode))
-        tick()
+    outcomes = []
+    with contextlib.ExitStack() as built:
+        for index in range(episodes):
+            for attempt in itertools.count():
+                attempt_seed = env_seed(seed, Stream.EVALUATION, index, attempt)
+                try:
+                    episode = play(env, spec, policy, seed=attempt_seed, index=index)
+                    break
+                except SpoiledEpisode as fault:
+                    if attempt + 1 >= MOST_IN_A_ROW:
+                        raise
+                    print(f"{fault} The episode is discarded and played anew.", file=sys.stderr)
+                    env = spec.recipe.build()  # whatever state it was left in, no other episode begins there
+                    built.callback(env.close)
+            outcomes.append(Outcome.of(episode))
+            tick()
     return outcomes

@@ -39,13 +39,13 @@ class FaultCount:
         self._tell(fault, state.failed_in_a_row)
 
     def in_evaluation(self, fault: SpoiledEpisode) -> None:
-        """An evaluation episode is discarded; an evaluation may lose a few of them all in all.
+        """An evaluation episode is discarded.
 
         Raises:
-            SpoiledEpisode: the fault, where it is one too many.
+            SpoiledEpisode: the fault, where it is the last of too many attempts at that episode.
         """
         self.evaluation += 1
-        self._tell(fault, self.evaluation)
+        self._tell(fault, fault.attempt + 1)
 
     def _tell(self, fault: SpoiledEpisode, number: int) -> None:
         if number >= MOST_IN_A_ROW:

@@ -146,7 +146,8 @@ class Training:
         print(f"{self.path}: {self.experience.description}", file=sys.stderr)
         state = self.state
         self.faults = FaultCount(self.path, state)
-        self.began = time.monotonic() - state.wall_seconds
+        sat_down = time.monotonic()
+        self.began = sat_down - state.wall_seconds
         with (
             RunLog(self.path, columns_of(self.config), state.log_bytes, state.env_steps) as self.log,
             Progress(self.config.steps, self.config.out, state.env_steps) as self.progress,
@@ -161,7 +162,7 @@ class Training:
                 raise
             self._save(finished=not stop.requested)
         if self.clocks is not None:
-            seconds = time.monotonic() - self.began
+            seconds = time.monotonic() - sat_down  # of this sitting, as the clocks are
             print(profile_report(rollouts.seconds(), seconds, self.workers), file=sys.stderr)
         if stop.requested:
             raise Stopped(str(self.path), stop.signal)

@@ -18,7 +18,7 @@ class Normaliser:
     is fed, and keeps the old statistics until then; "damp" keeps the old ones for good, and lets each
     feature of an observation count for less the noisier the rows are (`SensorNoise`).
 
-    Statistics that came with noise are those of the signal alone: noisy rows are not counted into them.
+    Where noise was found, statistics are those of the signal alone: noisy rows are not counted into them.
     """
 
     clip = 5.0  # standard deviations at which normalised inputs are cut off
@@ -45,7 +45,7 @@ class Normaliser:
             self.observation.clear()
             self.goal.clear()
         self.goal.update(goal)
-        if self.noise is None:
+        if self.noise is None or (self.gain == 1).all():
             self.observation.update(observation)
 
     def had_rows(self) -> None:

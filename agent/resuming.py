@@ -142,7 +142,7 @@ def _require_columns(state: RunState, config: TrainConfig) -> None:
     Raises:
         BadInput: it has none, or was not.
     """
-    noted, columns = {*state.noted, *(state.pending or {})}, set(columns_of(config))
+    noted, columns = {*state.sums, *(state.pending or {})}, set(columns_of(config))
     missing = set(state.counters()) - set(state.pending) if state.pending is not None else set()
     for name in (noted - columns) | missing:
         raise BadInput("checkpoint progress", "columns of metrics.csv", repr(name)[:200], "Copy it again.")

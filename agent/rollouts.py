@@ -198,6 +198,7 @@ class Rollouts:
             try:
                 return self._result(tasks[place], tick)
             except SpoiledEpisode as fault:
+                fault.attempt = tasks[place].attempt
                 spoiled(fault)
                 del self._done[tasks[place]]
                 tasks[place] = replace(tasks[place], attempt=tasks[place].attempt + 1)

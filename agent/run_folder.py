@@ -51,6 +51,16 @@ TAGS = {
 }
 
 
+def require_new(path: Path) -> None:
+    """That nothing is where a new run is to be; the lock of one that is about to begin is nothing.
+
+    Raises:
+        BadInput: something is.
+    """
+    if path.exists() and not (path.is_dir() and {one.name for one in path.iterdir()} <= {LOCK}):
+        raise BadInput("out", "a folder that does not exist yet", str(path), "Runs are never overwritten.")
+
+
 def make_run_folder(config: TrainConfig) -> None:
     """Make the folder of a new run, empty.
 
@@ -58,8 +68,7 @@ def make_run_folder(config: TrainConfig) -> None:
         BadInput: something is there already.
     """
     path = Path(config.out)
-    if path.exists() and not (path.is_dir() and {one.name for one in path.iterdir()} <= {LOCK}):
-        raise BadInput("out", "a folder that does not exist yet", str(path), "Runs are never overwritten.")
+    require_new(path)
     _toml(config)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -86,6 +95,8 @@ def write_settings(config: TrainConfig, notes: Mapping[str, str] | None = None) 
     with writing(path):
         (path / "config.toml").write_text(_toml(config))
         (path / "run.toml").write_text(tomli_w.dumps(run))
+        for one in (path / "config.toml", path / "run.toml", path, path.parent):
+            sync(one)
 
 
 def _toml(config: TrainConfig) -> str:

@@ -26,7 +26,8 @@ class RunState:
         updates_owed: part of an update that the steps so far have earned beyond those made.
         success: of the last evaluation; None before there is one.
         wall_seconds: that the run has taken, over all its sittings.
-        noted: what was noted since the last evaluation, by column of metrics.csv.
+        sums: of what was noted since the last evaluation, and how often, by column of metrics.csv. Not each
+            figure: of a million updates without an evaluation they would fill a checkpoint.
         pending: columns of an evaluation that was begun and has no result yet.
         log_bytes: sizes of the run's logs, by file name: what is beyond was written after the checkpoint.
     """
@@ -43,13 +44,19 @@ class RunState:
     updates_owed: float = 0.0
     success: float | None = None
     wall_seconds: float = 0.0
-    noted: dict[str, list[float]] = field(default_factory=dict)
+    sums: dict[str, list[float]] = field(default_factory=dict)
     pending: dict[str, float] | None = None
     log_bytes: dict[str, int] = field(default_factory=dict)
 
     def note(self, column: str, value: float) -> None:
         """Keep a figure for the next row of metrics.csv, which has the mean of them."""
-        self.noted.setdefault(column, []).append(value)
+        total = self.sums.setdefault(column, [0.0, 0])
+        total[0] += value
+        total[1] += 1
+
+    def means(self) -> dict[str, float]:
+        """Of what was noted since the last evaluation, by column."""
+        return {column: total / count for column, (total, count) in self.sums.items()}
 
     def counters(self) -> dict[str, float]:
         """The columns that every row of metrics.csv begins with."""
@@ -69,8 +76,8 @@ class RunState:
         """
         state = cls()
         names = {one.name for one in fields(cls)}
-        if isinstance(values, dict):  # checkpoints of earlier versions do not say it
-            values = {"block_began": values.get("env_steps")} | values
+        if isinstance(values, dict):
+            values = _as_now(values)
         if not isinstance(values, dict) or set(values) != names:
             raise BadInput("checkpoint progress", f"{', '.join(sorted(names))}", repr(values)[:200])
         for name, value in values.items():
@@ -81,6 +88,15 @@ class RunState:
             expected = f"at most env_steps, {state.env_steps}"
             raise BadInput("checkpoint progress block_began", expected, f"{state.block_began}")
         return state
+
+
+def _as_now(values: dict[str, Any]) -> dict[str, Any]:
+    """What a checkpoint of an earlier version says, without `block_began` and with each figure noted."""
+    values = {"block_began": values.get("env_steps")} | values
+    noted = values.pop("noted", None)
+    if isinstance(noted, dict) and all(map(_numbers, noted.values())):
+        values["sums"] = {column: [float(sum(some)), len(some)] for column, some in noted.items()}
+    return values
 
 
 MOST = 1 << 53  # of anything that is counted
@@ -106,12 +122,22 @@ def _numbers(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(map(_number, value))
 
 
+def _sum(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == 2
+        and _number(value[0])
+        and _count(value[1])
+        and value[1] > 0
+    )
+
+
 # What each attribute may be when it comes from a file.
 FITS: dict[str, Callable[[Any], bool]] = {one.name: _count for one in fields(RunState)} | {
     "updates_owed": _number,
     "success": _maybe(_number),
     "wall_seconds": _number,
-    "noted": _named(_numbers),
+    "sums": _named(_sum),
     "pending": _maybe(_named(_number)),
     "log_bytes": _named(_count),
 }

@@ -20,6 +20,7 @@ from regoal.agent.resuming import (
     resumable,
     resumed_config,
 )
+from regoal.agent.run_folder import require_new
 from regoal.agent.run_lock import RunLock
 from regoal.agent.source import require_source_fits, source_replay
 from regoal.agent.trust import trust_settings
@@ -48,6 +49,7 @@ def train(config: TrainConfig, *, notes: Mapping[str, str] | None = None) -> Run
         if not (isinstance(name, str) and isinstance(note, str)):
             raise BadInput("notes", "texts by name", f"{name!r}: {note!r}")
     trust_settings(config)
+    require_new(Path(config.out))  # now, and not after the env was checked
     recipe = EnvRecipe(config.env, config.shift, config.env_kwargs)
     # One text for one shift, however it was typed: it is what is written down and compared.
     config = dataclasses.replace(config, shift=recipe.shift)

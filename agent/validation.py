@@ -201,6 +201,9 @@ def _check_mode(config: TrainConfig) -> None:
             raise BadInput(
                 name, f"{expected} in mode {config.mode!r}", str(value), f"It goes with {taken_by}."
             )
+    if config.learning_starts and mode.settings.get("learning_starts") == 0:
+        fix = "It goes with warm_start: --warmup-steps."
+        raise BadInput("learning_starts", f"0 in mode {config.mode!r}", str(config.learning_starts), fix)
     if mode.figure:
         figure = getattr(config, mode.figure)
         _require(mode.figure, figure, figure > 0, f"more than 0 in mode {config.mode!r}")

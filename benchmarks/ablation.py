@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from regoal.benchmarks.report_data import THRESHOLDS, Findings, read_findings
-from regoal.benchmarks.report_text import difference, number, steps
+from regoal.benchmarks.report_text import difference, headline, number, steps
 from regoal.benchmarks.results import Results
 from regoal.errors import EXIT_BAD_INPUT, EXIT_FAILED, BadInput
 
@@ -61,7 +61,7 @@ def main() -> int:
     if not found.overall:
         print("no arm has a seed that is finished in every task", file=sys.stderr)
         return EXIT_FAILED
-    print(table(found))
+    print(f"{table(found)}\n\n{headline(found)}")
     return 0
 
 

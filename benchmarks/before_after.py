@@ -28,12 +28,12 @@ def show_before_after(out: Path, before: Path, after: Path, shift: str) -> list[
     policies = {"before: source policy": Policy.load(before), "after: fine-tuned": Policy.load(after)}
     if working_gl() is None:
         return [draw_paths(out / "before-after.png", recipe, policies)]
-    frames = [record(recipe, policy, episodes=EPISODES, seed=SEED) for policy in policies.values()]
+    frames = [list(record(recipe, policy, episodes=EPISODES, seed=SEED)) for policy in policies.values()]
     written = [draw_filmstrip(out / "before-after.png", dict(zip(policies, frames, strict=True)))]
     try:
         write_video(
             out / "before-after.mp4",
-            [np.concatenate(pair, axis=1) for pair in zip(*frames, strict=False)],
+            (np.concatenate(pair, axis=1) for pair in zip(*frames, strict=False)),
         )
         written.append(out / "before-after.mp4")
     except BadInput as error:

@@ -2,7 +2,9 @@
 
 Whether a seed's runs in several tasks are one piece of evidence or several depends on what they share.
 Runs fine-tuned from one source are one (`whole_seeds=True`, the cautious default): a source that happens
-to be good raises them all. Runs that only have the number of their seed in common are several.
+to be good raises them all. So are runs from scratch in several shifts of one env: their seed gives them the
+same first weights, noise and goals. Runs in different envs, which only have the number of their seed in
+common, are several.
 """
 
 import math
@@ -11,13 +13,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from regoal.benchmarks.statistics import Floats, as_scores, mean, stratified_bootstrap, wilson_interval
+from regoal.benchmarks.statistics import (
+    DUST,
+    Floats,
+    as_scores,
+    mean,
+    stratified_bootstrap,
+    wilson_interval,
+)
 from regoal.errors import BadInput
 
 LEVEL = 0.05  # chance of a claim where there is no difference
 ALL_FLIPS = 14  # up to so many pairs all 2^n flips are tried, above it `FLIPS` random ones
 FLIPS = 20_000
-DUST = 1e-9  # share of the greatest score: means of the same numbers in another order differ by less
 
 
 def probability_of_improvement(
@@ -171,7 +179,7 @@ def enough_seeds(
     )
 
 
-def require_pairs(x: Floats, y: Floats) -> None:
+def _require_pairs(x: Floats, y: Floats) -> None:
     """Raise BadInput where two arms do not have the same seeds and tasks."""
     if x.shape != y.shape:
         raise BadInput(
@@ -185,7 +193,7 @@ def require_pairs(x: Floats, y: Floats) -> None:
 def _differences(x: ArrayLike, y: ArrayLike, whole_seeds: bool = False) -> Floats:
     """(seeds, tasks), or (seeds, 1) means over tasks, of x - y; exactly 0 where only rounding differs."""
     own, theirs = as_scores(x, "x"), as_scores(y, "y")
-    require_pairs(own, theirs)
+    _require_pairs(own, theirs)
     differences = own - theirs
     if whole_seeds:
         differences = differences.mean(axis=1, keepdims=True)

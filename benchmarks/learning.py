@@ -212,6 +212,11 @@ def medians(rows: Rows, env: str) -> str:
     return "\n".join(lines)
 
 
+def seconds_of(rows: Rows) -> dict[Run, float]:
+    """Wall clock of the runs that have ended."""
+    return {_run(row): float(row["wall_seconds"]) for row in rows if row["test_success"]}
+
+
 def _shown(row: dict[str, str]) -> str:
     return f"{float(row['test_success']):.2f}"
 

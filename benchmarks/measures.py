@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from regoal.benchmarks.curves import Curve
+from regoal.benchmarks.statistics import DUST
 from regoal.benchmarks.tables import write_rows
 from regoal.errors import BadInput
 
@@ -74,11 +75,19 @@ def steps_to(threshold: float, steps: ArrayLike, success: ArrayLike, hold: int =
 
     Taylor and Stone's time to threshold, of one run: `steps` and `success` are (points,).
     """
-    reached = np.asarray(success) >= threshold
+    reached = np.asarray(success) >= threshold - DUST
     for index in range(len(reached) - hold + 1):
         if reached[index : index + hold].all():
             return float(np.asarray(steps)[index])
     return math.inf
+
+
+def steps_to_threshold(curve: Curve, threshold: float, hold: int = HOLD) -> Floats:
+    """(runs,) steps by which each run is at the threshold for `hold` evaluations, inf where it never is.
+
+    `reached` puts them together: the median, and the share of runs that got there.
+    """
+    return np.array([steps_to(threshold, curve.steps, success, hold) for success in curve.success])
 
 
 def last_told(steps: ArrayLike, hold: int = HOLD) -> float:

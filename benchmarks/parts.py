@@ -24,6 +24,7 @@ from pathlib import Path
 
 from regoal.agent.interrupts import StopRequest
 from regoal.agent.machine import cores
+from regoal.benchmarks import learning
 from regoal.benchmarks.benchmark_folder import commit
 from regoal.benchmarks.experiment import say
 from regoal.benchmarks.parallel import POLL_SECONDS
@@ -45,12 +46,14 @@ class Part:
         suite: that the first command runs. It goes on from the suite's table among the results, if it is
             there, but for the cells of the part itself: these are to be measured.
         only: text in the names of the part's cells.
+        learned: the runs of learning.csv that it makes.
     """
 
     commands: tuple[str, ...]
     published: tuple[tuple[str, str], ...] = ()
     suite: str = ""
     only: str = ""
+    learned: tuple[learning.Run, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,8 +95,14 @@ def _ablation(suite: str, only: str) -> Part:
     return Part((*measured.commands, printed), measured.published, suite, only)
 
 
-def _learning(preset: str, env: str) -> dict[str, Part]:
-    return {f"learning-{preset}-{n}": _module("learning", f"--env {env} --seeds {n}") for n in range(3)}
+def _learning(env: str, preset: str, *seeds: int) -> Part:
+    listed = ",".join(map(str, seeds))
+    (command,) = _module("learning", f"--env {env} --preset {preset} --seeds {listed}").commands
+    return Part((command,), learned=tuple((env, preset, str(seed)) for seed in seeds))
+
+
+def _learning_by_seed(env: str, preset: str) -> dict[str, Part]:
+    return {f"learning-{preset}-{seed}": _learning(env, preset, seed) for seed in range(3)}
 
 
 BOTH = ("heat-map", "intervals")
@@ -108,15 +117,15 @@ PARTS = {
     "transfer-sensed": _suite("transfer", "observation_bias", BOTH),
     "relabel-reach": _suite("relabel", "FetchReach"),
     "relabel-maze": _suite("relabel", "PointMaze"),
-    "learning-push": _module("learning", "--env FetchPush-v4"),
-    "learning-efficient": _module("learning", "--env FetchPush-v4 --preset sample-efficient"),
+    "learning-push": _learning("FetchPush-v4", "push", 0, 1, 2),
+    "learning-efficient": _learning("FetchPush-v4", "sample-efficient", 0, 1, 2),
     # A seed each: another machine goes on with the next, for the table keeps the others.
-    **_learning("slide", "FetchSlide-v4"),
-    **_learning("pick", "FetchPickAndPlace-v4"),
-    **_learning("maze", "PointMaze_Medium-v3"),
-    "learning-hand": _module("learning", "--env HandReach-v3 --seeds 0"),
+    **_learning_by_seed("FetchSlide-v4", "slide"),
+    **_learning_by_seed("FetchPickAndPlace-v4", "pick"),
+    **_learning_by_seed("PointMaze_Medium-v3", "maze"),
+    "learning-hand": _learning("HandReach-v3", "hand", 0),
     # No preset is for it: nothing that was tried walks there.
-    "learning-ant": _module("learning", "--env AntMaze_UMaze-v5 --preset maze --seeds 0"),
+    "learning-ant": _learning("AntMaze_UMaze-v5", "maze", 0),
     **{f"push-ablation-{seed}": _ablation("push-ablation", f"/seed-{seed}") for seed in range(3)},
     # A seed each, with its source: another machine goes on with the next.
     **{f"transfer-push-{seed}": _transfer("transfer-push", f"/seed-{seed}") for seed in range(5)},
@@ -185,18 +194,34 @@ def finished(out: Path) -> set[str]:
     return {row["part"] for row in read_table(out / TABLE, _columns())}
 
 
-def as_markdown(rows: Iterable[dict[str, str]]) -> str:
-    """parts.csv as a table for docs."""
+def as_markdown(rows: Iterable[dict[str, str]], learned: learning.Rows) -> str:
+    """All parts and their minutes, for docs.
+
+    Args:
+        rows: of parts.csv.
+        learned: rows of learning.csv. Where a part was not measured as such but all of its runs are there,
+            it has the sum of their minutes, marked as such.
+    """
+    measured = {row["part"]: f"{float(row['seconds']) / 60:.1f}" for row in rows}
     lines = ["| part | minutes | command |", "|---|---|---|"]
-    for row in rows:
-        lines.append(f"| {row['part']} | {float(row['seconds']) / 60:.1f} | {told(row['part'])} |")
+    for name, part in PARTS.items():
+        minutes = measured.get(name) or _by_its_runs(part, learned)
+        lines.append(f"| {name} | {minutes} | {told(name)} |")
     return "\n".join(lines)
+
+
+def _by_its_runs(part: Part, learned: learning.Rows) -> str:
+    seconds = learning.seconds_of(learned)
+    if not part.learned or any(run not in seconds for run in part.learned):
+        return "not timed yet"
+    return f"{sum(seconds[run] for run in part.learned) / 60:.1f} by its runs"
 
 
 def told(name: str) -> str:
     """The commands of a part, for people."""
-    commands = PARTS[name].commands if name in PARTS else ()
-    return ", then ".join(f"`python -m {one.format(out='OUT', results='RESULTS')}`" for one in commands)
+    return ", then ".join(
+        f"`python -m {one.format(out='OUT', results='RESULTS')}`" for one in PARTS[name].commands
+    )
 
 
 def _put(path: Path, row: Row) -> None:

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from regoal.benchmarks.benchmark_folder import SUITE, Failure, read_failures
+from regoal.benchmarks.cells import folder_name
 from regoal.benchmarks.comparisons import Verdict, enough_seeds, probability_of_improvement
 from regoal.benchmarks.curves import Curve, up_to
 from regoal.benchmarks.grid import Suite
-from regoal.benchmarks.measures import Reached, area, final_success, last_told, reached
+from regoal.benchmarks.measures import Reached, area, final_success, last_told, reached, steps_to_threshold
 from regoal.benchmarks.results import RESULTS, Results, read_results
 from regoal.benchmarks.statistics import Floats, iqm, mean, performance_profile, stratified_bootstrap
-from regoal.benchmarks.steps import steps_to_threshold
 from regoal.benchmarks.suite import arms_of, baseline_of, load_suite, tasks_of
 from regoal.errors import BadInput
 
@@ -63,6 +63,8 @@ class Comparison:
     Attributes:
         name: of the arm.
         seeds: that both have.
+        failed: how many that one of them lacks because a run broke down: then nothing is claimed, for to
+            break down is an outcome, and those that did not are a choice among all.
         verdict: on mean success over the run, the one measure that arms are judged by.
         area: chance that a run has more of it than the baseline's run of that seed.
         final: the same of final success.
@@ -70,9 +72,15 @@ class Comparison:
 
     name: str
     seeds: tuple[int, ...]
+    failed: int
     verdict: Verdict
     area: Estimate
     final: Estimate
+
+    @property
+    def claim(self) -> bool:
+        """The arms may be said to differ."""
+        return self.verdict.claim and not self.failed
 
 
 @dataclass(frozen=True)
@@ -93,6 +101,8 @@ class Findings:
         failures: cells that failed.
         unfinished: (task, arm, seed) without results.
         cells: how many cells with results there should be.
+        whole_seeds: why a seed counts once, whatever the number of tasks; empty where its runs in different
+            tasks are independent.
     """
 
     suite: Suite
@@ -108,11 +118,7 @@ class Findings:
     failures: list[Failure]
     unfinished: list[tuple[str, str, int]]
     cells: int
-
-    @property
-    def whole_seeds(self) -> bool:
-        """Whether a seed's runs share a source, so that it counts once."""
-        return self.suite.pretrain is not None
+    whole_seeds: str
 
 
 def read_findings(out: Path) -> Findings:
@@ -137,8 +143,10 @@ def read_findings(out: Path) -> Findings:
     curves = {
         (task, arm): results.curve(task, arm) for task in tasks for arm in arms if results.seeds_of(task, arm)
     }
-    whole, chosen = suite.pretrain is not None, baseline_of(suite)
-    table = Table(results, curves)
+    shared, chosen = _shared_by_a_seed(suite, results, tasks), baseline_of(suite)
+    whole = bool(shared)
+    failures = list(read_failures(out).values())
+    table = Table(results, curves, frozenset(one.cell for one in failures))
     overall = [table.arm(name, tasks, whole) for name in arms if table.seeds(name, tasks)]
     expected = [(task, arm, seed) for task in planned for arm in arms for seed in suite.seeds]
     done = {(row["task"], row["arm"], int(row["seed"])) for row in results.rows}
@@ -164,9 +172,10 @@ def read_findings(out: Path) -> Findings:
             )
             for arm in overall
         },
-        failures=list(read_failures(out).values()),
+        failures=failures,
         unfinished=[cell for cell in expected if cell not in done],
         cells=len(expected),
+        whole_seeds=shared,
     )
 
 
@@ -176,11 +185,17 @@ class Table:
 
     results: Results
     curves: dict[tuple[str, str], Curve]
+    failed: frozenset[str]  # names of cells
 
     def seeds(self, arm: str, tasks: list[str]) -> tuple[int, ...]:
         """Seeds of an arm that are finished in every one of the tasks."""
         finished = [self.results.seeds_of(task, arm) for task in tasks]
         return tuple(seed for seed in self.results.seeds if finished and all(seed in one for one in finished))
+
+    def seeds_failed(self, arm: str, tasks: list[str]) -> set[str]:
+        """Seeds of an arm that broke down in one of the tasks."""
+        begin = tuple(f"{folder_name(task)}/{folder_name(arm)}/" for task in tasks)
+        return {cell.rpartition("/")[2] for cell in self.failed if cell.startswith(begin)}
 
     def scores(
         self,
@@ -254,6 +269,7 @@ class Table:
                 Comparison(
                     name,
                     seeds,
+                    len({*self.seeds_failed(name, tasks), *self.seeds_failed(baseline, tasks)}),
                     enough_seeds(
                         ours[0],
                         theirs[0],
@@ -277,6 +293,18 @@ def estimate(scores: Floats, statistic: Callable[[Floats], ArrayLike], whole: bo
     """A statistic of scores (seeds, tasks) and its bootstrap interval."""
     low, high = stratified_bootstrap(scores, statistic, np.random.default_rng(0), whole_seeds=whole)
     return Estimate(float(np.asarray(statistic(scores))), float(low), float(high))
+
+
+def _shared_by_a_seed(suite: Suite, results: Results, tasks: list[str]) -> str:
+    """What the runs of a seed have in common in different tasks; empty if nothing but its number.
+
+    All draws of a run come from its seed: in one env, shifted this way and that, runs of a seed begin with
+    the same weights, explore with the same noise and are asked for the same goals.
+    """
+    if suite.pretrain is not None:
+        return "a source"
+    envs = {row["task"]: row["env"] for row in results.rows}
+    return "" if len({envs[task] for task in tasks}) == len(tasks) else "first weights, noise and goals"
 
 
 def _tasks(suite: Suite, results: Results) -> list[str]:

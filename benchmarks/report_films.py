@@ -100,7 +100,7 @@ def strip(target: Path, run: Path) -> list[str]:
 
     config = read_config(target)
     recipe = EnvRecipe(config.env, config.shift, config.env_kwargs)
-    frames = record(recipe, Policy.load(run), episodes=1, seed=SEED)
+    frames = list(record(recipe, Policy.load(run), episodes=1, seed=SEED))
     moments = np.linspace(0, len(frames) - 1, PICTURES).round().astype(int)
     pictures = []
     for moment in moments:

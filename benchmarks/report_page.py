@@ -32,15 +32,16 @@ NOTES = (
     "<b>Final success</b>: mean of the last three evaluations. An arm that does not learn (zero-shot) is "
     "evaluated once, and stands there as a constant.",
     "<b>IQM</b>: mean of the middle half of all runs of an arm (Agarwal and others 2021).",
-    "<b>Steps to 50, 80, 90 %</b>: the step from which two evaluations in a row are at it. The median counts "
+    "<b>Steps to 50, 80, 90 %</b>: the step from which two evaluations in a row are at it. Until a policy "
+    "has learned they are one evaluation repeated, which protects from no luck. The median counts "
     "runs that never were as later than all others; the share says how many were. Where tasks differ in "
     "length, over all tasks there is the share alone.",
     "<b>P(AUC above baseline’s)</b>: chance that a run has more than the baseline’s run of the same seed, "
     "ties half, averaged over tasks, with Wilson’s interval.",
     "<b>A difference is claimed</b> where a sign flip test over the pairs has p at most 0.05 divided by the "
     "number of arms compared, and the 95 % interval of the difference leaves out 0. A pair is an arm’s run "
-    "and the baseline’s run of the same seed in a task; where runs of a seed share a source, it is their "
-    "means over tasks.",
+    "and the baseline’s run of the same seed in a task; where runs of a seed share a source, or tasks an "
+    "env, it is their means over tasks.",
     "<b>Intervals</b> are 95 % percentile bootstrap intervals over seeds, within each task.",
 )
 

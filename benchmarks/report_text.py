@@ -18,16 +18,12 @@ def headline(found: Findings) -> str:
         return "No arm has a seed that is finished in every task, so nothing can be compared yet."
     best = max(found.overall, key=lambda arm: arm.area.value)
     if not found.comparisons:
-        why = (
-            f"the baseline {found.baseline} is not finished"
-            if found.baseline
-            else "the suite names no baseline"
-        )
         return (
-            f"No difference is claimed, for {why}; {best.name} has the highest {JUDGED}, {number(best.area)}."
+            f"No difference is claimed, for {_why_nothing_is_compared(found)}; {best.name} has the highest "
+            f"{JUDGED}, {number(best.area)}."
         )
-    higher = [one for one in found.comparisons if one.verdict.claim and one.verdict.difference > 0]
-    lower = [one for one in found.comparisons if one.verdict.claim and one.verdict.difference < 0]
+    higher = [one for one in found.comparisons if one.claim and one.verdict.difference > 0]
+    lower = [one for one in found.comparisons if one.claim and one.verdict.difference < 0]
     others = len(found.comparisons) - len(higher) - len(lower)
     said = [
         f"{_named(some)} {'has' if len(some) == 1 else 'have'} a {word} {JUDGED} than {found.baseline}"
@@ -50,7 +46,7 @@ def headline(found: Findings) -> str:
 def remarks(found: Findings) -> list[str]:
     """What must be known to read the figures."""
     said = []
-    if found.comparisons and not any(one.verdict.claim for one in found.comparisons):
+    if found.comparisons and not any(one.claim for one in found.comparisons):
         best = max(found.overall, key=lambda arm: arm.area.value)
         base = next(arm for arm in found.overall if arm.name == found.baseline)
         said.append(
@@ -62,6 +58,12 @@ def remarks(found: Findings) -> list[str]:
         said.append(
             f"{count} of {found.cells} cells without results. Figures over tasks are of those seeds of an "
             "arm that are finished in every task."
+        )
+    broken = [f"{one.name} ({one.failed})" for one in found.comparisons if one.failed]
+    if broken:
+        said.append(
+            f"Runs broke down, so that seeds are missing beside {found.baseline}, and nothing is claimed: "
+            f"{', '.join(broken)}."
         )
     absent = list(dict.fromkeys(task for task, _, _ in found.unfinished if task not in found.tasks))
     if absent and found.tasks:
@@ -81,7 +83,15 @@ def remarks(found: Findings) -> list[str]:
             "differ is judged by a test and not by them."
         )
     if found.whole_seeds and found.overall:
-        said.append("Runs of a seed share a source, so each seed counts once in intervals and in the test.")
+        said.append(
+            f"Runs of a seed share {found.whole_seeds}, so each seed counts once in intervals and in the "
+            "test."
+        )
+    if ends := _unequal_ends(found):
+        said.append(
+            f"Arms of a task end at different steps ({ends}): final success is that of each arm’s own end, "
+            "and profiles with it; mean success over the run is of the steps that all have."
+        )
     if len({row["commit"] for row in found.results.rows}) > 1:
         said.append("Cells were run at different commits; they are listed with the config hashes.")
     return said
@@ -135,7 +145,9 @@ def steps(one: Reached, one_budget: bool) -> str:
 def judged(one: Comparison) -> list[tuple[str, str]]:
     """A row of the table of differences: heading and text."""
     test, word = one.verdict, "no difference claimed"
-    if test.claim:
+    if one.failed:
+        word = f"{one.failed} {'seed' if one.failed == 1 else 'seeds'} failed"
+    elif test.claim:
         word = "higher" if test.difference > 0 else "lower"
     elif test.too_few:
         word = "too few seeds"
@@ -175,6 +187,24 @@ def over_tasks(arm: Arm, comparison: Comparison | None, baseline: str | None) ->
         ("P(AUC above baseline’s)", improved),
         seeds,
     ]
+
+
+def _unequal_ends(found: Findings) -> str:
+    """The last steps of arms, where those of a task differ; arms that do not learn have none."""
+    ends: dict[str, set[int]] = {}
+    for (task, _), curve in found.curves.items():
+        if len(curve.steps) > 1:
+            ends.setdefault(task, set()).add(int(curve.steps[-1]))
+    unequal = {end for some in ends.values() if len(some) > 1 for end in some}
+    return ", ".join(f"{end:,}" for end in sorted(unequal))
+
+
+def _why_nothing_is_compared(found: Findings) -> str:
+    if found.baseline is None:
+        return "the suite names no baseline"
+    if found.baseline not in {arm.name for arm in found.overall}:
+        return f"the baseline {found.baseline} is not finished"
+    return f"no other arm has a seed that is finished where that of the baseline {found.baseline} is"
 
 
 def _named(some: list[Comparison]) -> str:

@@ -15,6 +15,7 @@ from regoal.errors import BadInput
 Floats = NDArray[np.float64]
 
 Z95 = 1.959963984540054  # 97.5 % point of the standard normal
+DUST = 1e-9  # means of the same shares in another order, or shares of such a mean, differ by less
 
 
 def wilson_interval(successes: float, trials: int) -> tuple[float, float]:
@@ -171,7 +172,7 @@ def performance_profile(
     limits = np.asarray(thresholds, np.float64)
 
     def shares(some: Floats) -> Floats:
-        return np.asarray((some[..., None] > limits).mean(axis=(0, 1)))
+        return np.asarray((some[..., None] > limits + DUST).mean(axis=(0, 1)))
 
     array = as_scores(scores)
     return shares(array), *stratified_bootstrap(array, shares, rng, resamples, whole_seeds=whole_seeds)
@@ -191,6 +192,6 @@ def as_scores(scores: ArrayLike, where: str = "scores") -> Floats:
             where,
             "finite numbers",
             f"{np.count_nonzero(~np.isfinite(array))} that are not",
-            "Leave out seeds that are not complete; compare steps that have no end with compare_steps.",
+            "Leave out seeds that are not complete.",
         )
     return array

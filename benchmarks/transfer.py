@@ -17,10 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regoal.benchmarks.curves import Curve, draw_panels
-from regoal.benchmarks.measures import Reached, final_success, last_told, reached, zero_shot
+from regoal.benchmarks.measures import (
+    Reached,
+    final_success,
+    last_told,
+    reached,
+    steps_to_threshold,
+    zero_shot,
+)
 from regoal.benchmarks.published import LEFT_AS_IT_IS, missing_runs, replace_file
 from regoal.benchmarks.results import RESULTS, Results, read_results
-from regoal.benchmarks.steps import steps_to_threshold
 from regoal.errors import EXIT_BAD_INPUT, EXIT_FAILED, BadInput
 
 TUNED, WITHOUT, SCRATCH = "future-warm_start", "none-warm_start", "future-scratch"

@@ -1,6 +1,7 @@
 """Frames of episodes, as a video or as a strip of pictures."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,24 +39,25 @@ def record(
     episodes: int,
     seed: int,
     tick: Callable[[], object] = lambda: None,
-) -> list[Frame]:
-    """Frames (height, width, 3) of evaluation episodes played without exploration; `tick` after each."""
+) -> Iterator[Frame]:
+    """Frames (height, width, 3) of evaluation episodes, as they are played without exploration.
+
+    `tick` is called after each episode.
+    """
     env = recipe.build(render_mode="rgb_array")
-    frames = []
     try:
         for index in range(episodes):
             observation, _ = env.reset(seed=env_seed(seed, Stream.EVALUATION, index))
-            frames.append(_frame(env.render()))
+            yield _frame(env.render())
             ended = False
             while not ended:
                 action = policy.act(observation["observation"], observation["desired_goal"])
                 observation, _, terminated, truncated, _ = env.step(action)
-                frames.append(_frame(env.render()))
+                yield _frame(env.render())
                 ended = bool(terminated or truncated)
             tick()
     finally:
         env.close()
-    return frames
 
 
 def require_writable_mp4(path: Path) -> None:
@@ -80,8 +82,8 @@ def require_writable_mp4(path: Path) -> None:
         raise BadInput("video", "a place that can be written", f"{path} ({error})") from error
 
 
-def write_video(path: Path, frames: list[Frame], fps: int = 25) -> None:
-    """Write an mp4 (H.264).
+def write_video(path: Path, frames: Iterable[Frame], fps: int = 25) -> int:
+    """Write an mp4 (H.264), frame by frame as they come, of which there must be one; returns how many.
 
     Raises:
         BadInput: another file type, or the extra `video` is not installed.
@@ -89,14 +91,25 @@ def write_video(path: Path, frames: list[Frame], fps: int = 25) -> None:
     require_writable_mp4(path)
     import imageio_ffmpeg
 
-    height, width, _ = frames[0].shape
-    writer = imageio_ffmpeg.write_frames(str(path), (width, height), fps=fps, macro_block_size=8)
+    coming = iter(frames)
+    first = next(coming)
+    height, width, _ = first.shape
+    stage = path.with_name(f".{path.name}")  # half a video replaces none
+    writer = imageio_ffmpeg.write_frames(
+        str(stage), (width, height), fps=fps, macro_block_size=8, output_params=["-f", "mp4"]
+    )
     writer.send(None)  # starts the encoder
+    count = 0
     try:
-        for frame in frames:
-            writer.send(np.ascontiguousarray(frame))
+        try:
+            for count, frame in enumerate(itertools.chain([first], coming), 1):  # noqa: B007  (counts)
+                writer.send(np.ascontiguousarray(frame))
+        finally:
+            writer.close()
+        stage.replace(path)
     finally:
-        writer.close()
+        stage.unlink(missing_ok=True)
+    return count
 
 
 def _frame(picture: Any) -> Frame:

@@ -31,14 +31,13 @@ def choose_goals(
         rng: to draw from.
     """
     asked = np.empty(0, np.int64) if informative is None else np.flatnonzero(informative)
-    rows = _most_wanted(strategy, goal_spec, at, asked, candidates, rng)
+    rows, idle = _most_wanted(strategy, goal_spec, at, asked, candidates, rng)
     for _ in range(REDRAWS):
-        if len(asked):
-            asked = asked[_achieved_at_t(goal_spec, at.of(asked), rows[asked])]
-        if not len(asked):
+        if not len(idle):
             break
-        again = at.of(asked)
-        rows[asked] = _most_wanted(strategy, goal_spec, again, np.arange(len(asked)), candidates, rng)
+        again, all_of_them = at.of(idle), np.arange(len(idle))
+        rows[idle], still = _most_wanted(strategy, goal_spec, again, all_of_them, candidates, rng)
+        idle = idle[still]
     return rows
 
 
@@ -49,28 +48,25 @@ def _most_wanted(
     asked: Ints,
     candidates: int,
     rng: np.random.Generator,
-) -> Ints:
-    """Of so many goals, each time the one with the lowest rank."""
-    rows = strategy(at, rng)
+) -> tuple[Ints, Ints]:
+    """Of so many goals, each time the one with the lowest rank; and where it teaches nothing.
+
+    Returns:
+        Rows of the goals (n,), and those of `asked` whose goal is achieved at t: nothing better was drawn.
+    """
+    drawn = np.stack([strategy(at, rng) for _ in range(candidates)])  # (candidates, n)
+    achieved = np.zeros(drawn.shape, np.bool_)
+    if len(asked):  # all candidates at once: it is the calls of compute_reward that take time
+        of_all = _achieved_at_t(goal_spec, at.of(np.tile(asked, candidates)), drawn[:, asked].ravel())
+        achieved[:, asked] = of_all.reshape(candidates, -1)
     if candidates == 1:
-        return rows
-    ranks = _ranks(goal_spec, at, rows, asked)
-    for _ in range(candidates - 1):
-        other = strategy(at, rng)
-        others = _ranks(goal_spec, at, other, asked)
-        better = others < ranks
-        rows, ranks = np.where(better, other, rows), np.where(better, others, ranks)
-    return rows
-
-
-def _ranks(goal_spec: GoalScorer, at: Transitions, rows: Ints, asked: Ints) -> NDArray[np.float64]:
-    """Ranks (n,) of goals; for those that are asked for something new, what is achieved at t comes last."""
+        return drawn[0], np.flatnonzero(achieved[0])
     assert at.storage.rank is not None
     # Negative rows are goals that were desired: neither more nor less wanted than others.
-    ranks = np.where(rows < 0, 1.0, at.storage.rank[rows])
-    if len(asked):
-        ranks[asked[_achieved_at_t(goal_spec, at.of(asked), rows[asked])]] = np.inf
-    return ranks
+    ranks = np.where(drawn < 0, 1.0, at.storage.rank[drawn])
+    ranks[achieved] = np.inf
+    best, each = ranks.argmin(axis=0), np.arange(len(at))
+    return drawn[best, each], np.flatnonzero(achieved[best, each])
 
 
 def _achieved_at_t(goal_spec: GoalScorer, at: Transitions, rows: Ints) -> NDArray[np.bool_]:

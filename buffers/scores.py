@@ -25,8 +25,9 @@ class GoalScorer(Sizes, Protocol):
 
 def reached(goal_spec: GoalScorer, achieved_goal: Array, desired_goal: Array) -> NDArray[np.bool_]:
     """Whether what was achieved is as good as the goal itself (n,), for pairs (n, goal_size)."""
-    best = goal_spec.reward(desired_goal, desired_goal)
-    return np.asarray(goal_spec.reward(achieved_goal, desired_goal) >= best, np.bool_)
+    first = np.concatenate([achieved_goal, desired_goal])  # one call takes less time than two
+    rewards = goal_spec.reward(first, np.concatenate([desired_goal, desired_goal]))
+    return np.asarray(rewards[: len(achieved_goal)] >= rewards[len(achieved_goal) :], np.bool_)
 
 
 def require_shapes(goal_spec: GoalScorer, episode: Episode) -> None:

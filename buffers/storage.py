@@ -261,8 +261,9 @@ class EpisodeStorage:
 
         Where none does, how far is negative.
         """
-        live = np.fromiter(self.slots(), np.int64, self.n_episodes)
-        live = live[np.argsort(self.first_row[live])]
+        live = np.arange(self._oldest, self._end) % len(self.length)
+        if len(live):  # each lies behind the one before, but for the one that began the ring anew
+            live = np.roll(live, -int(self.first_row[live].argmin()))
         first = self.first_row[live].astype(np.int64)
         slot = live[np.maximum(np.searchsorted(first, rows, side="right") - 1, 0)]
         return slot, rows - self.first_row[slot]

@@ -136,7 +136,9 @@ def checked(strategy: Strategy) -> Strategy:
         if not (np.issubdtype(rows.dtype, np.integer) and rows.shape == at.t.shape):
             raise BadInput("relabel", expected, f"{rows.dtype} of shape {rows.shape}", ROWS)
         rows = rows.astype(np.int64, copy=False)
-        held = at.storage.holds(rows)
+        held = (rows >= at.first_row) & (rows <= at.first_row + at.length)  # of its own episode, as most are
+        if not held.all():
+            held[~held] = at.storage.holds(rows[~held])
         if not held.all():
             raise BadInput("relabel", expected, f"row {rows[~held][0]}, which is of none", ROWS)
         return rows

@@ -1,5 +1,6 @@
 """Checkpoints: whole or passed over, never overwritten, never code."""
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from regoal.agent import checkpoints
 from regoal.agent.checkpoints import KEEP, newest_checkpoint, save_checkpoint
 from regoal.agent.policy import Exploration, Policy
+from regoal.agent.run_state import RunState
 from regoal.agent.saved_policy import arrays_of, policy_of, settings_of
 from regoal.errors import BadInput, TrainingFault
 
@@ -125,6 +127,55 @@ def test_figures_that_are_no_json_are_refused_before_anything_is_written(tmp_pat
     with pytest.raises(TrainingFault, match="The last checkpoint stays"):
         save_checkpoint(tmp_path, policy(), {}, {"noted": float("inf")})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_state_that_could_not_be_read_back_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path, 1)
+    monkeypatch.setattr(checkpoints, "MOST_JSON_BYTES", 2_000)
+    with pytest.raises(BadInput, match=r"state.json: expected at most 2,000 bytes"):
+        save_checkpoint(tmp_path, policy(), {}, {"figures": [0.5] * 1_000})
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["000001"]
+    assert loaded_value(tmp_path) == 1
+
+
+def test_episodes_stay_where_a_list_of_them_cannot_be_read_just_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path, 1)
+    (tmp_path / "replay").mkdir()
+    left = tmp_path / "replay" / "of-nobody"
+    left.write_text("")
+
+    def busy(path: Path, most: int) -> bytes:
+        raise OSError(errno.ENFILE, "Too many open files in system")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoints, "read_plain", busy)
+        save(tmp_path, 2)
+    assert left.exists()
+    save(tmp_path, 3)
+    assert not left.exists()
+
+
+def test_what_was_noted_takes_no_more_room_for_a_million_updates() -> None:
+    state = RunState()
+    for number in range(1_000_000):
+        state.note("critic_loss", number % 4)
+    assert state.means() == {"critic_loss": 1.5}
+    assert len(json.dumps(state.to_json())) < 1_000
+    assert RunState.from_json(state.to_json()) == state
+
+
+def test_every_figure_that_an_earlier_version_noted_counts() -> None:
+    values = RunState(env_steps=50, block_began=50).to_json()
+    del values["sums"], values["block_began"]
+    state = RunState.from_json(values | {"noted": {"critic_loss": [1.0, 2.0, 6.0]}})
+    assert (state.means(), state.block_began) == ({"critic_loss": 3.0}, 50)
+    for wrong in ([1.0, "2"], [], 3):
+        with pytest.raises(BadInput, match="checkpoint progress"):
+            RunState.from_json(values | {"noted": {"critic_loss": wrong}})
 
 
 def test_an_incomplete_generation_pushes_no_older_one_out(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -196,8 +197,34 @@ def test_a_fault_in_one_of_several_seeds_is_told_in_one_line(
     out = str(tmp_path / "x")
     assert main(["train", POINT, "--out", out, "--seeds", "0..1", "--shift", "frction=1"]) == 2
     shown = capfd.readouterr().err
-    assert shown.count("Did you mean friction?") == 2
+    assert shown.count("Did you mean friction?") == 1  # and not by every run
     assert "TrainConfig(" not in shown
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--set", "agent.gamma=1.5"], "agent.gamma"),
+        (["--seed", "7"], "seed: expected --seed or --seeds, got --seed 7 --seeds 0..1. Leave one out."),
+    ],
+)
+def test_what_no_seed_can_do_is_told_once_before_any_begins(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], options: list[str], told: str
+) -> None:
+    assert main(["train", POINT, "--out", str(tmp_path / "x"), "--seeds", "0..1", *options]) == 2
+    assert capfd.readouterr().err.count(told) == 1
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_policy_that_does_not_fit_its_env_any_more_is_told(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    config = tmp_path / "run" / "config.toml"
+    config.write_text(config.read_text().replace(POINT, "FetchReach-v4"))
+    assert main(["evaluate", str(tmp_path / "run"), "--episodes", "2"]) == 2
+    told = capsys.readouterr().err
+    assert "observation size: expected that of FetchReach-v4, 10, got 4" in told
 
 
 def test_misspelt_options_are_answered_by_exit_code_2() -> None:

@@ -12,6 +12,7 @@ from regoal.agent.player import Player
 from regoal.agent.policy import Exploration, Policy
 from regoal.agent.rollout import play
 from regoal.envs.goal_spec import GoalSpec
+from regoal.envs.recipe import EnvRecipe
 from regoal.errors import SpoiledEpisode
 
 
@@ -78,9 +79,20 @@ def test_an_episode_that_the_env_spoils_is_played_anew(capsys: pytest.CaptureFix
     told = capsys.readouterr().err
     assert "the simulator tripped" in told
     assert "played anew" in told
+
+
+def test_an_episode_that_cannot_be_played_ends_the_evaluation_and_many_with_accidents_do_not(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec, build = point_spec(), EnvRecipe.build
+    monkeypatch.setattr(EnvRecipe, "build", lambda self: Stumbles(build(self)))
     with pytest.raises(SpoiledEpisode, match="the simulator tripped"):
-        play_outcomes(Stumbles(spec.recipe.build()), spec, policy(), episodes=3, seed=0)
+        play_outcomes(spec.recipe.build(), spec, policy(), episodes=3, seed=0)
     assert capsys.readouterr().err.count("played anew") == 9
+    # Every env is sound for three episodes: of 40 some thirteen are spoiled, and no two attempts at one.
+    monkeypatch.setattr(EnvRecipe, "build", lambda self: Stumbles(build(self), 151))
+    assert len(play_outcomes(spec.recipe.build(), spec, policy(), episodes=40, seed=0)) == 40
+    assert capsys.readouterr().err.count("played anew") == 13
 
 
 def test_success_is_scored_on_true_state_under_sensing_noise() -> None:

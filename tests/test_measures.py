@@ -11,7 +11,15 @@ import pytest
 
 from regoal.benchmarks import measures
 from regoal.benchmarks.curves import Curve, read_curve
-from regoal.benchmarks.measures import Measures, column, measure, reached, steps_to, write_measures
+from regoal.benchmarks.measures import (
+    Measures,
+    column,
+    measure,
+    reached,
+    steps_to,
+    steps_to_threshold,
+    write_measures,
+)
 from regoal.errors import BadInput
 
 NEVER = math.inf
@@ -162,3 +170,17 @@ def test_the_guides_lines_read_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert capsys.readouterr().out.splitlines() == ["0 0.75 100.0 1.0", "1 0.75 100.0 1.0"]
     with pytest.raises(BadInput, match="run folders with a metrics"):
         read_curve([tmp_path / "nowhere"])
+
+
+def test_steps_to_a_threshold_are_censored_run_by_run() -> None:
+    curve = Curve(np.array([0, 100, 200, 300]), np.array([[0, 0.9, 0.5, 0.9], [0, 0.9, 0.9, 0.1]]))
+    np.testing.assert_array_equal(steps_to_threshold(curve, 0.9), [math.inf, 100])
+    np.testing.assert_array_equal(steps_to_threshold(curve, 0.9, hold=1), [100, 100])
+    assert str(reached(steps_to_threshold(curve, 0.9), 300)) == "100 (1 of 2 runs)"
+
+
+def test_a_share_of_a_mean_that_rounding_has_raised_is_reached_by_its_like() -> None:
+    threshold = 0.9 * float(np.mean([0.8, 0.8, 0.8]))
+    assert threshold > 0.72  # by the last bit
+    assert steps_to(threshold, [0, 100], [0.5, 0.72]) == 100
+    assert steps_to(threshold, [0, 100], [0.5, 0.7199]) == math.inf

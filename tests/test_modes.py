@@ -498,6 +498,10 @@ def test_a_mode_that_cannot_be_read_is_refused(text: str, message: str) -> None:
         ({"mode": "naive", "critic_reset": True}, "warm_start, replay_mix, anchor"),
         ({"mode": "naive", "overrides": {"critic_reset": "true"}}, "False in mode 'naive'"),
         ({"mode": "naive", "overrides": {"anchor_steps": "5"}}, "0 in mode 'naive'"),
+        (
+            {"mode": "naive", "overrides": {"learning_starts": "90"}},
+            "learning_starts: expected 0 in mode 'naive'",
+        ),
         ({"mode": "naive", "warmup_steps": 5}, "warmup_steps: expected mode 'warm_start'"),
         ({"mode": "naive", "overrides": {"mode": "rlpd"}}, "Use --mode"),
         ({"mode": "naive", "overrides": {"steps": "400"}}, "Use --steps"),

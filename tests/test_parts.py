@@ -273,9 +273,34 @@ def test_parts_of_a_suite_are_all_of_it(suite: str, tmp_path: Path) -> None:
     assert set().union(*(named(cells, text) for text in texts)) == {cell.name for cell in cells}
 
 
+def test_a_part_that_was_not_timed_has_the_minutes_of_its_runs_if_all_are_there() -> None:
+    runs = [("FetchPush-v4", "push", str(seed)) for seed in range(3)] + [("FetchSlide-v4", "slide", "1")]
+    learned = [
+        {"env": env, "preset": preset, "seed": seed, "wall_seconds": seconds, "test_success": success}
+        for env, preset, seed in runs
+        for seconds, success in (("30.0", ""), ("90.0", "0.5"))
+    ]
+    timed = [{"part": "reach", "seconds": "1234", "cores": "2", "commit": "abc"}]
+    lines = parts.as_markdown(timed, learned).splitlines()[2:]
+    minutes = {
+        name: time for _, name, time, *_ in ([cell.strip() for cell in row.split("|")] for row in lines)
+    }
+    assert list(minutes) == list(PARTS)
+    told = {name: time for name, time in minutes.items() if time != "not timed yet"}
+    assert told == {
+        "reach": "20.6",
+        "learning-push": "4.5 by its runs",
+        "learning-slide-1": "1.5 by its runs",
+    }
+    learned = [row for row in learned if row["seed"] != "2"]
+    assert "| learning-push | not timed yet |" in parts.as_markdown(timed, learned)
+
+
 def test_the_guide_shows_how_long_parts_took() -> None:
-    rows = read_rows(ROOT / "benchmarks" / "results" / "parts.csv")
-    assert parts.as_markdown(rows) in (ROOT / "docs" / "benchmarks.md").read_text()
+    rows, learned = (
+        read_rows(ROOT / "benchmarks" / "results" / f"{name}.csv") for name in ("parts", "learning")
+    )
+    assert parts.as_markdown(rows, learned) in (ROOT / "docs" / "benchmarks.md").read_text()
     # Parts that are seeds of the same are as long as the quickest: others had more beside them.
     quickest: dict[str, float] = {}
     for row in rows:

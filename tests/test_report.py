@@ -17,7 +17,7 @@ from regoal.benchmarks.report import write_report
 from regoal.benchmarks.report_data import read_findings
 from regoal.benchmarks.report_films import Film
 from regoal.benchmarks.report_page import page
-from regoal.benchmarks.report_text import headline
+from regoal.benchmarks.report_text import headline, remarks
 from regoal.benchmarks.results import COLUMNS, DONE
 from regoal.cli import main
 from regoal.errors import BadInput
@@ -174,7 +174,9 @@ def test_figures_in_the_tables_are_those_of_results_csv(tmp_path: Path) -> None:
         for seed in (0, 1)
     )
     assert found.row("future", "Judged")["Difference in AUC"].startswith(f"{difference:+.2f} [")
-    assert found.row("future", "Judged")["p (to be at most)"] == "0.12 (0.05)"  # 2 / 2^4
+    # Two seeds, not four pairs: in shifts of one env a seed has the same first weights, noise and goals.
+    assert found.row("future", "Judged")["p (to be at most)"] == "0.5 (0.05)"
+    assert "Runs of a seed share first weights, noise and goals, so each seed counts once" in found.text
 
 
 def test_too_few_seeds_are_said_to_be_too_few_and_enough_to_be_enough(tmp_path: Path) -> None:
@@ -196,6 +198,47 @@ def test_too_few_seeds_are_said_to_be_too_few_and_enough_to_be_enough(tmp_path: 
     }
     equal = read_findings(_made(tmp_path / "same", same, seeds='"0..7"', shifts='["action_gain=0.5"]'))
     assert headline(equal) == "No difference from none can be claimed of 1 arm, from 8 pairs each."
+
+
+def test_tasks_in_different_envs_are_evidence_of_their_own(tmp_path: Path) -> None:
+    runs: Runs = {
+        (f"{env} action_gain=0.5", arm, seed): [0.0, top, top, top]
+        for env in ("regoal/PointReach-v0", "FetchReach-v4", "FetchPush-v4")
+        for arm, top in (("future", 0.8), ("none", 0.2))
+        for seed in (0, 1)
+    }
+    envs = '", "'.join(dict.fromkeys(task.split(" ")[0] for task, _, _ in runs))
+    found = read_findings(_made(tmp_path / "out", runs, env=envs, shifts='["action_gain=0.5"]'))
+    assert not found.whole_seeds
+    assert found.comparisons[0].verdict.pairs == 6
+
+
+def test_an_arm_whose_runs_break_down_is_not_judged_by_those_that_did_not(tmp_path: Path) -> None:
+    runs: Runs = {
+        (GAIN, arm, seed): [0.0, top, top, top]
+        for arm, top in (("future", 0.8), ("none", 0.2))
+        for seed in range(12)
+        if arm == "none" or seed > 4
+    }
+    suite = {"seeds": '"0..11"', "shifts": '["action_gain=0.5"]'}
+    assert read_findings(_made(tmp_path / "begun", runs, **suite)).comparisons[0].claim
+    cells = [f"regoal_PointReach-v0_action_gain=0.5/future/seed-{seed}" for seed in range(5)]
+    out = _made(tmp_path / "out", runs, failures=[(cell, "nan", 1) for cell in cells], **suite)
+    found = read_findings(out)
+    assert headline(found) == "No difference from none can be claimed of 1 arm, from 7 pairs each."
+    page = _sound(write_report(out))
+    assert page.row("future", "Judged")["Judged"] == "5 seeds failed"
+    assert "Runs broke down, so that seeds are missing beside none, and nothing is claimed: future (5)." in (
+        page.text
+    )
+
+
+def test_a_baseline_alone_is_not_said_to_be_unfinished(tmp_path: Path) -> None:
+    runs = {key: success for key, success in LEARNED.items() if key[1] == "none"}
+    assert headline(read_findings(_made(tmp_path / "out", runs))).startswith(
+        "No difference is claimed, for no other arm has a seed that is finished where that of the baseline "
+        "none is"
+    )
 
 
 def test_the_same_folder_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -328,6 +371,7 @@ def test_arms_are_judged_over_the_steps_that_all_of_them_have(tmp_path: Path) ->
     assert {arm.name: arm.area.value for arm in found.overall} == pytest.approx(
         {"future": _area(long[:4]), "none": _area(long[:4])}
     )
+    assert any("Arms of a task end at different steps (300, 600)" in said for said in remarks(found))
     (comparison,) = found.comparisons
     assert (comparison.verdict.difference, comparison.area.value) == (0, 0.5)
 
@@ -343,7 +387,8 @@ def test_the_table_of_an_ablation_has_every_arm_beside_the_baseline(
     (out / "results.csv").write_text(results.replace(last, last.removesuffix("0.5") + "90"))
     monkeypatch.setattr("sys.argv", ["ablation", str(out)])
     assert ablation.main() == 0
-    _, _, future, none = capsys.readouterr().out.splitlines()
+    _, _, future, none, _, verdict = capsys.readouterr().out.splitlines()
+    assert verdict.startswith("Too few seeds to claim a difference from none")
     # Success at the end is that of three evaluations; areas are 0.6 and 0.8, and 0.05 and 0.08 without.
     assert future == (
         "| future | 0.85 [0.77, 0.93] | 0.70 [0.60, 0.80] | +0.63 [+0.55, +0.72] | 100 (100% of 2) | 0.8 |"

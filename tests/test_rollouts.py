@@ -97,6 +97,23 @@ def test_episodes_come_in_order_and_evaluations_alike(spec: GoalSpec, random_hol
             assert getattr(mine, "dtype", None) == getattr(yours, "dtype", None)
 
 
+def test_the_last_episodes_are_for_whoever_is_free_first(spec: GoalSpec) -> None:
+    policy = policy_for(spec)
+    with Rollouts(spec, 5, policy, block_episodes=4, workers=1) as rollouts:
+        crew = rollouts._crew
+        assert crew is not None
+        (worker,) = crew._workers
+        while not worker.ready:
+            crew.wait(1)
+            rollouts.poll()
+        rollouts.collect(policy, [0, 1])
+        assert [task.index for task in worker.tasks] == [0]  # 1 is played here, if learning has nothing to do
+        assert [episode.index for episode in rollouts.episodes()] == [0, 1]
+        rollouts.collect(policy, [2, 3, 4, 5])
+        assert [task.index for task in worker.tasks] == [2, 3]  # never idle while more are to come
+        assert [episode.index for episode in rollouts.episodes()] == [2, 3, 4, 5]
+
+
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run without workers."""

@@ -119,6 +119,18 @@ def test_sensors_that_are_quiet_again_are_believed_again() -> None:
     np.testing.assert_array_equal(target.std, _source().std)
 
 
+def test_sensors_that_were_found_to_be_quiet_go_on_being_counted() -> None:
+    """A source that was fine-tuned with the default, `damp`, in a target without noise."""
+    quiet = np.linspace([0.0, -0.01], [2.0, 0.01], 100)
+    damped, target = Normaliser(2, 1, "damp"), Normaliser(2, 1, "continue")
+    damped.load_state(_source().state())
+    damped.update(quiet, np.zeros((1, 1)))
+    target.load_state(damped.state())
+    for _ in range(9):
+        target.update(quiet + 5, np.zeros((1, 1)))
+    np.testing.assert_allclose(target.mean[:2], quiet.mean(axis=0) + 4.5, atol=1e-5)
+
+
 def test_a_measurement_that_should_be_there_and_is_not_begins_anew() -> None:
     """Settings that were changed to "damp" by hand, and a run that goes on."""
     target = Normaliser(2, 1, "damp")

@@ -120,9 +120,12 @@ def test_a_policy_loads_without_env_and_acts_on_one_or_many(usual: RunResult) ->
         policy.act(np.zeros(4), np.ones(3))
 
 
-def test_a_folder_with_something_in_it_is_refused_before_training(tmp_path: Path) -> None:
+def test_a_folder_with_something_in_it_is_refused_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "precious.txt").write_text("mine")
+    monkeypatch.setattr(training, "require_contract", lambda recipe: pytest.fail("played first"))
     with pytest.raises(BadInput, match="never overwritten"):
         train(config(tmp_path / "run"))
     assert (tmp_path / "run" / "precious.txt").read_text() == "mine"

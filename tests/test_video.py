@@ -1,6 +1,7 @@
 """Pictures of episodes, where something can be rendered; a clear answer where not."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -38,6 +39,19 @@ def test_a_video_has_a_frame_for_every_state(tmp_path: Path) -> None:
     frames = [np.full((48, 64, 3), 5 * i, np.uint8) for i in range(20)]
     video.write_video(tmp_path / "deep" / "x.mp4", frames)
     assert frames_in(tmp_path / "deep" / "x.mp4") == 20
+
+
+def test_half_a_video_replaces_none(tmp_path: Path) -> None:
+    video.write_video(path := tmp_path / "x.mp4", [np.zeros((48, 64, 3), np.uint8)] * 3)
+    before = path.read_bytes()
+
+    def broken() -> Iterator[video.Frame]:
+        yield np.zeros((48, 64, 3), np.uint8)
+        raise RuntimeError("the simulator fell over")
+
+    with pytest.raises(RuntimeError, match="fell over"):
+        video.write_video(path, broken())
+    assert [one.read_bytes() for one in tmp_path.iterdir()] == [before]
 
 
 def test_without_rendering_the_answer_says_what_to_install(

@@ -36,7 +36,13 @@ class EnvFault(RunFault):
 
 
 class SpoiledEpisode(EnvFault):
-    """An episode is lost, and another attempt may go well: the env raised, or returned what is not finite."""
+    """An episode is lost, and another attempt may go well: the env raised, or returned what is not finite.
+
+    Attributes:
+        attempt: how often this episode had been spoiled before.
+    """
+
+    attempt = 0
 
 
 class TrainingFault(RunFault):

@@ -68,16 +68,22 @@ class Trust:
 def train_all(configs: "list[TrainConfig]", jobs: int | None, notes: Mapping[str, str] | None = None) -> int:
     """Train one after the other or side by side; `notes` go into run.toml. Returns the exit code."""
     from regoal.agent.machine import cores
+    from regoal.agent.run_folder import require_new
     from regoal.agent.training import train as train_one
+    from regoal.agent.trust import trust_settings
+    from regoal.agent.validation import validated
     from regoal.benchmarks.parallel import run_all
+    from regoal.envs.recipe import EnvRecipe
 
     if jobs is not None and jobs < 1:
         raise BadInput("jobs", "1 or more", str(jobs))
     noted = functools.partial(train_one, notes=notes)
     if len(configs) == 1:
         return said(lambda: noted(configs[0]), configs[0].out)
-    for config in configs:
-        _refuse_existing(Path(config.out))
+    for config in configs:  # told once, and not by every process of a run
+        trust_settings(validated(config))
+        EnvRecipe(config.env, config.shift, config.env_kwargs)
+        require_new(Path(config.out))
     return _exit_code(run_all(noted, configs, jobs or cores(), label=lambda config: config.out))
 
 
@@ -132,9 +138,15 @@ def _exit_code(results: "list[RunResult | BaseException]") -> int:
     return EXIT_FAILED if errors else 0
 
 
-def _refuse_existing(out: Path) -> None:
-    if out.exists():
-        raise BadInput("out", "a folder that does not exist yet", str(out), "Runs are never overwritten.")
+def one_seed(seed: int | None, seeds: str | None) -> int:
+    """The seed of a run; with several seeds it has none of its own.
+
+    Raises:
+        BadInput: one and several are given.
+    """
+    if seed is not None and seeds is not None:
+        raise BadInput("seed", "--seed or --seeds", f"--seed {seed} --seeds {seeds}", "Leave one out.")
+    return seed or 0
 
 
 def per_seed(config: "TrainConfig", seeds: str) -> "list[TrainConfig]":

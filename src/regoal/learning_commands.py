@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from regoal.benchmarks.seeds import parse_seeds
-from regoal.launch import Machine, Trust, assignments, per_seed, said, train_all
+from regoal.launch import Machine, Trust, assignments, one_seed, per_seed, said, train_all
 
 if TYPE_CHECKING:
     from regoal.agent.config import TrainConfig
@@ -43,7 +43,7 @@ def train(
     relabel: str | None = None,
     n_sampled_goal: int | None = None,
     steps: int | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     seeds: Seeds = None,
     shift: str = "",
     keep_replay: bool = False,
@@ -64,7 +64,7 @@ def train(
             or a mixture such as '4*future+1*random'; that of the preset, or future, if not given.
         n_sampled_goal: Hindsight goals for each real one; as in the preset, or 4, if not given.
         steps: Env steps to collect; as in the preset, or 5,000, if not given.
-        seed: Seed of the run.
+        seed: Seed of the run; 0 if not given.
         seeds: Several seeds.
         shift: What differs from the env as it comes, e.g. friction=0.1, friction=hard, or drawn anew for
             each episode action_gain=0.5..2 (a range) or action_gain=0.5/1/2 (a list).
@@ -87,7 +87,7 @@ def train(
         out,
         agent=agent,
         env_kwargs=env_kwargs,
-        seed=seed,
+        seed=one_seed(seed, seeds),
         shift=shift,
         keep_replay=keep_replay,
         **machine.settings(),
@@ -112,7 +112,7 @@ def finetune(
     relabel: str = "future",
     n_sampled_goal: int = 4,
     steps: int = 3_000,
-    seed: int = 0,
+    seed: int | None = None,
     seeds: Seeds = None,
     warmup_steps: int | None = None,
     critic_warmup_steps: int | None = None,
@@ -138,7 +138,7 @@ def finetune(
             or a mixture such as '4*future+1*random'.
         n_sampled_goal: Hindsight goals for each real one.
         steps: Env steps to collect in the target; zero_shot collects none.
-        seed: Seed of the run.
+        seed: Seed of the run; 0 if not given.
         seeds: Several seeds.
         warmup_steps: Env steps that the source policy plays before the first update (warm_start); 100 if
             not given.
@@ -165,7 +165,7 @@ def finetune(
         relabel=relabel,
         n_sampled_goal=n_sampled_goal,
         steps=steps,
-        seed=seed,
+        seed=one_seed(seed, seeds),
         warmup_steps=warmup_steps,
         critic_warmup_steps=critic_warmup_steps,
         critic_reset=critic_reset,

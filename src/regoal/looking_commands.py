@@ -40,6 +40,7 @@ def evaluate(
     """
     from regoal.agent.evaluation import evaluate as measure
     from regoal.agent.policy import Policy
+    from regoal.agent.source import require_sizes
     from regoal.benchmarks.sources import runs_in
     from regoal.benchmarks.statistics import wilson_interval
     from regoal.envs.goal_spec import GoalSpec
@@ -49,6 +50,7 @@ def evaluate(
     for path in runs_in(run):
         policy = Policy.load(path)
         spec = GoalSpec.from_recipe(_recipe(path, shift))
+        require_sizes(policy, spec, str(path))
         env = spec.recipe.build()
         if not as_json:
             where = f"{spec.recipe.env_id} with {spec.recipe.shift or 'no shift'}"
@@ -141,9 +143,8 @@ def watch(
     where = f"{recipe.env_id} with {recipe.shift or 'no shift'}"
     print(f"rendering {episodes} episodes of {where} ...", file=sys.stderr)
     with counted(episodes, str(video)) as tick:
-        frames = record(recipe, policy, episodes=episodes, seed=seed, tick=tick)
-    write_video(video, frames)
-    print(f"{video}: {len(frames)} frames")
+        frames = write_video(video, record(recipe, policy, episodes=episodes, seed=seed, tick=tick))
+    print(f"{video}: {frames} frames")
     return 0
 
 

@@ -24,7 +24,7 @@ def why_no_action_shift(env: Env) -> str | None:
     space = env.action_space
     if not isinstance(space, Box) or len(space.shape) != 1:
         return "its action space is not a flat Box"
-    return None if space.is_bounded() else "its action space has no bounds, so there is no centre"
+    return None if space.is_bounded() else "its action space has no bounds"
 
 
 def why_no_rotation(env: Env) -> str | None:
@@ -35,22 +35,22 @@ def why_no_rotation(env: Env) -> str | None:
     return why_no_action_shift(env) if scene.action_xy else f"its actions are {scene.action_is}, not x and y"
 
 
-def action_centre(env: Env) -> Array:
-    """The centre of the action box, (action_size,) float64: the action that asks for nothing."""
+def resting_action(env: Env) -> Array:
+    """The action nearest to 0 in the box, (action_size,) float64: the one that asks for nothing."""
     space: Any = env.action_space
-    centre: Array = (space.low.astype(np.float64) + space.high.astype(np.float64)) / 2.0
-    return centre
+    rest: Array = np.clip(0.0, space.low.astype(np.float64), space.high.astype(np.float64))
+    return rest
 
 
 class ActionGain(Effect):
-    """Scale the action about the centre of its box (0 for a symmetric box: plain scaling)."""
+    """Scale the action about what asks for nothing: 0, or what is nearest to it in the box."""
 
     def __init__(self, env: Env) -> None:
         super().__init__(env)
-        self._centre = action_centre(env)
+        self._rest = resting_action(env)
 
     def act(self, action: Array, noise: np.random.Generator) -> Array:
-        return self._centre + self.value * (action - self._centre)
+        return self._rest + self.value * (action - self._rest)
 
 
 class ActionRotation(Effect):
@@ -90,16 +90,16 @@ class ActionNoise(Effect):
 
 
 class ActionDelay(Effect):
-    """Apply the action of `value` steps ago, and the centre of the box until there is one."""
+    """Apply the action of `value` steps ago, and one that asks for nothing until there is one."""
 
     def __init__(self, env: Env) -> None:
         super().__init__(env)
-        self._centre = action_centre(env)
+        self._rest = resting_action(env)
         self._waiting: deque[Array] = deque()
 
     def begin(self, value: float) -> None:
         super().begin(value)
-        self._waiting = deque([self._centre] * int(value))
+        self._waiting = deque([self._rest] * int(value))
 
     def act(self, action: Array, noise: np.random.Generator) -> Array:
         self._waiting.append(action)

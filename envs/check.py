@@ -137,6 +137,8 @@ def _check_played(env: Env, recording: Recording) -> list[Finding]:
         found("desired goal", lambda: rules.goal_stays(recording)),
         found("success", lambda: rules.success_told(recording, env)),
     ]
+    if not env.has_wrapper_attr("shift_this_episode"):  # a shifted sensor shows something else
+        findings.append(found("achieved goal", lambda: rules.achieved_is_observed(recording)))
     return findings + _check_scores(env, recording, found) + [rules.goal_reached(recording)]
 
 
@@ -151,6 +153,7 @@ def _check_scores(env: Env, recording: Recording, found: Found) -> list[Finding]
     )
     if reward is not None:
         findings += _check_score(recording, "compute_reward", reward, found)
+        findings.append(found("success and reward", lambda: rules.success_follows_reward(recording, reward)))
     if terminated is not None:
         findings += _check_score(recording, "compute_terminated", terminated, found)
     return findings

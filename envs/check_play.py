@@ -26,6 +26,7 @@ class Transition:
 
     Attributes:
         when: "step 3 of episode 1".
+        observation: after the step, (observation_size,).
         achieved_goal: after the step, (goal_size,).
         desired_goal, first_desired_goal: after the step and after the reset, (goal_size,).
         reward, terminated, info: what the env returned.
@@ -34,6 +35,7 @@ class Transition:
     """
 
     when: str
+    observation: Array
     achieved_goal: Array
     desired_goal: Array
     first_desired_goal: Array
@@ -149,6 +151,7 @@ def _play_episode(
         recording.transitions.append(
             Transition(
                 when=when,
+                observation=observation["observation"],
                 achieved_goal=achieved,
                 desired_goal=desired,
                 first_desired_goal=first["desired_goal"],

@@ -78,12 +78,49 @@ def success_told(recording: Recording, env: Any) -> str:
     return f"info[{key!r}] at every step"
 
 
+def success_follows_reward(recording: Recording, function: PairScore) -> Finding | str:
+    """Success is told where the reward is as good as that of the goal itself; sparse rewards tell."""
+    scored = [t for t in recording.transitions if t.scored_reward is not None]
+    own = [single_number(function(t.achieved_goal.copy(), t.achieved_goal.copy(), {})) for t in scored]
+    if not scored or None in own or len({*own, *(t.scored_reward for t in scored)}) > 2:
+        return noted("success and reward", "not compared: the reward is not one of two numbers")
+    told = np.array([_is_success(t) for t in scored])
+    best, reward = np.array(own, np.float64), np.array([t.scored_reward for t in scored], np.float64)
+    rewarded = reward >= best
+    differ = np.flatnonzero(told != rewarded)
+    if 2 * len(differ) > len(scored):
+        first = scored[differ[0]]
+        raise BadInput(
+            f"{recording.name} info at {first.when}",
+            f"success {bool(rewarded[differ[0]])}, as the reward {first.scored_reward:g} says",
+            f"{bool(told[differ[0]])} ({len(differ)} of {len(scored)} steps differ)",
+            "Every figure of success would be wrong: set it where compute_reward gives its best.",
+        )
+    if len(differ):
+        return noted("success and reward", f"differ at {len(differ)} of {len(scored)} steps")
+    return f"say the same at all {len(scored)} steps"
+
+
+def achieved_is_observed(recording: Recording) -> Finding:
+    """Whether what is achieved can be seen: policies are shown the observation and the desired goal alone."""
+    observed = np.stack([t.observation for t in recording.transitions]).astype(np.float32)
+    achieved = np.stack([t.achieved_goal for t in recording.transitions]).astype(np.float32)
+    same = np.isclose(observed[:, None, :], achieved[:, :, None], rtol=1e-5, atol=1e-6)
+    always = np.asarray(same.all(axis=0), np.bool_)  # (goal_size, observation_size)
+    hidden = np.flatnonzero(~always.any(axis=1)).tolist()
+    if not hidden:
+        return passed("achieved goal", "stands in the observation")
+    return noted(
+        "achieved goal",
+        f"components {hidden} of it are none of the observation, and policies see nothing else of it",
+        "Unless they follow from the observation, append them to it: nobody learns to go where it cannot see "
+        "itself be.",
+    )
+
+
 def goal_reached(recording: Recording) -> Finding:
     """Whether the play reached a goal at all: what happens there is seen only then."""
-    reached = sum(
-        any(single_number(t.info.get(key)) == 1.0 for key in contract.SUCCESS_KEYS)
-        for t in recording.transitions
-    )
+    reached = sum(map(_is_success, recording.transitions))
     if reached:
         return passed("goal reached", f"at {reached} of {len(recording.transitions)} steps")
     return noted(
@@ -180,6 +217,10 @@ def arrays_left_alone(recording: Recording) -> str:
                 "Return copies: array.copy().",
             )
     return "the env leaves them alone"
+
+
+def _is_success(t: Transition) -> bool:
+    return any(single_number(t.info.get(key)) == 1.0 for key in contract.SUCCESS_KEYS)
 
 
 def some_pairs(transitions: Sequence[Transition]) -> tuple[Array, Array]:

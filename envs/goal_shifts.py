@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from regoal.envs.shift_effect import Array, Effect, Observation, ScaledAttribute, nominal_attribute
-from regoal.envs.shift_scenes import room_on_table, room_within_walls, scene_of
+from regoal.envs.shift_scenes import room_on_table, room_within_walls, scene_of, why_not_wrapped
 
 if TYPE_CHECKING:
     from regoal.envs.recipe import Env
@@ -23,7 +23,9 @@ def why_no_goal_region(env: Env) -> str | None:
     scene = scene_of(env)
     if scene is None:
         return "where its goals are drawn is not known for this env"
-    return None if scene.label in ("Fetch", "PointReach") else f"its goals are {scene.goals}, not a box"
+    if scene.label not in ("Fetch", "PointReach"):
+        return f"its goals are {scene.goals}, not a box"
+    return why_not_wrapped(env) if scene.label == "Fetch" else None
 
 
 def why_no_reward_threshold(env: Env) -> str | None:

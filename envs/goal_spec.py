@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
@@ -73,23 +72,6 @@ class GoalSpec:
         except BaseException:
             contract.close_in_time(env)
             raise
-
-    @classmethod
-    def from_env(cls, env: Env) -> "GoalSpec":
-        """Read the contract of an env that exists; its spec must be enough to build it again."""
-        if env.spec is None:
-            raise BadInput(
-                type(env.unwrapped).__name__,
-                "an env made from an id",
-                "an env without a spec",
-                "Register it.",
-            )
-        shift = str(env.get_wrapper_attr("shift")) if env.has_wrapper_attr("shift") else ""
-        kwargs = {key: value for key, value in env.spec.kwargs.items() if key != "render_mode"}
-        usual = gym.registry.get(env.spec.id)
-        if usual is not None and env.spec.max_episode_steps != usual.max_episode_steps:
-            kwargs["max_episode_steps"] = env.spec.max_episode_steps
-        return cls.from_recipe(EnvRecipe(_importable_id(env), shift, kwargs))
 
     @classmethod
     def _read(cls, recipe: EnvRecipe, env: Env) -> "GoalSpec":
@@ -194,17 +176,6 @@ class GoalSpec:
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.__dict__.update(state)
-
-
-def _importable_id(env: Env) -> str:
-    """The id as another process can find it, with the module whose import registers the env.
-
-    Importing the module of the env's class imports its package, which is where envs get registered.
-    """
-    assert env.spec is not None
-    module = type(env.unwrapped).__module__
-    found_anyway = module.partition(".")[0] in ("regoal", "gymnasium", "gymnasium_robotics", "__main__")
-    return env.spec.id if found_anyway else f"{module}:{env.spec.id}"
 
 
 def _probe_goals(env: Env) -> tuple[Array, Array, Mapping[str, Any]]:

@@ -9,9 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from regoal.envs.shift_effect import Effect, nominal
+from regoal.envs.shift_effect import Effect, Observation, nominal
 from regoal.envs.shift_scenes import has_mujoco_model, model_of, object_body, scene_of
+from regoal.errors import EnvFault
 
 if TYPE_CHECKING:
     from regoal.envs.recipe import Env
@@ -47,7 +49,48 @@ def why_no_joint_damping(env: Env) -> str | None:
     return None if has_mujoco_model(env) else "it has no joints"
 
 
-class Friction(Effect):
+class ModelEffect(Effect):
+    """A change to the figures of the env's model.
+
+    Args:
+        env: the env below the shift.
+    """
+
+    def __init__(self, env: Env) -> None:
+        super().__init__(env)
+        self._model: Any = model_of(env)
+
+    def figures(self) -> NDArray[Any]:
+        """Those that are changed, as the model has them now."""
+        raise NotImplementedError
+
+    def change(self, value: float) -> None:
+        """Put a value in force."""
+        raise NotImplementedError
+
+    def begin(self, value: float) -> None:
+        super().begin(value)
+        self.change(value)
+        self._changed = self.figures().copy()
+
+    def after_reset(self, observation: Observation) -> Observation:
+        """That the change is still there.
+
+        Raises:
+            EnvFault: the env has made a model anew in its reset, or has set the figures itself.
+        """
+        kept = model_of(self.env) is self._model and np.array_equal(self.figures(), self._changed)
+        if not kept:
+            raise EnvFault(
+                f"shift of physics, {type(self).__name__}",
+                "an env that keeps the figures of its model over a reset",
+                "one whose reset sets them, or makes the model anew",
+                "Shift it where it does: a family of your own, docs/shifts.md.",
+            )
+        return observation
+
+
+class Friction(ModelEffect):
     """Scale the friction of what slides and of what it slides on.
 
     Two touching geoms of equal priority have the larger friction of the two, so both are scaled: the
@@ -60,12 +103,13 @@ class Friction(Effect):
 
     def __init__(self, env: Env) -> None:
         super().__init__(env)
-        self._model: Any = model_of(env)
         self._geoms = _sliding_geoms(env, self._model)
         self._nominal = nominal(env, "geom_friction", self._model.geom_friction[self._geoms].copy())
 
-    def begin(self, value: float) -> None:
-        super().begin(value)
+    def figures(self) -> NDArray[Any]:
+        return np.asarray(self._model.geom_friction[self._geoms])
+
+    def change(self, value: float) -> None:
         self._model.geom_friction[self._geoms] = self._nominal * value
 
 
@@ -79,19 +123,20 @@ def _sliding_geoms(env: Env, model: Any) -> list[int]:
     return [int(model.geom("floor").id), *ant]
 
 
-class ObjectMass(Effect):
+class ObjectMass(ModelEffect):
     """Scale mass and inertia of the object, as if it were of a denser material."""
 
     def __init__(self, env: Env) -> None:
         super().__init__(env)
-        self._model: Any = model_of(env)
         self._body = int(self._model.body(object_body(env)).id)
         self._mass = nominal(env, "object_mass", float(self._model.body_mass[self._body]))
         self._inertia = nominal(env, "object_inertia", self._model.body_inertia[self._body].copy())
         self._applied = float(self._model.body_mass[self._body]) / self._mass
 
-    def begin(self, value: float) -> None:
-        super().begin(value)
+    def figures(self) -> NDArray[Any]:
+        return np.array([self._model.body_mass[self._body], *self._model.body_inertia[self._body]])
+
+    def change(self, value: float) -> None:
         if value == self._applied:
             return
         import mujoco
@@ -104,20 +149,21 @@ class ObjectMass(Effect):
         self._applied = value
 
 
-class Gravity(Effect):
+class Gravity(ModelEffect):
     """Scale gravity; 0 is weightless. FetchReach hardly notices: the gripper moves by 2-4 mm."""
 
     def __init__(self, env: Env) -> None:
         super().__init__(env)
-        self._model: Any = model_of(env)
         self._nominal = nominal(env, "gravity", np.array(self._model.opt.gravity))
 
-    def begin(self, value: float) -> None:
-        super().begin(value)
+    def figures(self) -> NDArray[Any]:
+        return np.asarray(self._model.opt.gravity)
+
+    def change(self, value: float) -> None:
         self._model.opt.gravity[:] = self._nominal * value
 
 
-class JointDamping(Effect):
+class JointDamping(ModelEffect):
     """Scale the damping of the robot's joints: a robot that is slower to move and sooner at rest.
 
     Hinges only: what else moves on joints is the base of the Fetch robot, held in place by a damping of
@@ -126,12 +172,13 @@ class JointDamping(Effect):
 
     def __init__(self, env: Env) -> None:
         super().__init__(env)
-        self._model: Any = model_of(env)
         scene = scene_of(env)
         kind = _SLIDE if scene is not None and scene.label == "PointMaze" else _HINGE
         self._dofs = self._model.jnt_dofadr[self._model.jnt_type == kind]
         self._nominal = nominal(env, "dof_damping", self._model.dof_damping[self._dofs].copy())
 
-    def begin(self, value: float) -> None:
-        super().begin(value)
+    def figures(self) -> NDArray[Any]:
+        return np.asarray(self._model.dof_damping[self._dofs])
+
+    def change(self, value: float) -> None:
         self._model.dof_damping[self._dofs] = self._nominal * value

@@ -15,6 +15,7 @@ import gymnasium as gym
 from regoal.envs.quick_reads import read_quickly
 from regoal.envs.shift import Shift
 from regoal.envs.user_module import import_user_module
+from regoal.envs.whole_observation import observed_whole
 from regoal.errors import BadInput, did_you_mean
 
 ALWAYS_REGISTERED = ("regoal", "gymnasium", "gymnasium_robotics")  # packages whose envs any process knows
@@ -55,8 +56,10 @@ class EnvRecipe:
         kwargs = dict(self.kwargs) | ({"render_mode": render_mode} if render_mode else {})
         try:
             env: Env = gym.make(self.env_id, disable_env_checker=True, **kwargs)
-        except gym.error.Error as error:
+        except gym.error.UnregisteredEnv as error:
             raise _unknown_id(self.env_id, str(error)) from error
+        except gym.error.Error as error:  # the env's own, such as a dependency that is not installed
+            raise BadInput(self.env_id, "an env that can be built", str(error)) from error
         except AssertionError as error:
             if _mujoco_too_new():
                 raise BadInput(
@@ -67,6 +70,7 @@ class EnvRecipe:
                 ) from error
             raise
         read_quickly(env)
+        env = observed_whole(env)
         try:
             return shift.apply(env)
         except BadInput:

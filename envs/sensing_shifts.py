@@ -46,11 +46,14 @@ class ObservationNoise(Effect):
 
 
 def _read_as(env: Env, observation: Observation, reading: Array) -> Observation:
-    """The observation with another reading; within declared bounds, as a sensor saturates."""
+    """The observation with another reading; within declared bounds, as a sensor saturates.
+
+    Where the env itself goes beyond them they are no bounds of the sensor: what it shows is not cut off.
+    """
     space: Any = env.observation_space
-    box = space.spaces["observation"]
-    dtype = np.asarray(observation["observation"]).dtype
-    return {**observation, "observation": np.clip(reading, box.low, box.high).astype(dtype)}
+    box, true = space.spaces["observation"], np.asarray(observation["observation"])
+    shown = np.clip(reading, np.minimum(box.low, true), np.maximum(box.high, true))
+    return {**observation, "observation": shown.astype(true.dtype)}
 
 
 class ObservationDelay(Effect):

@@ -119,7 +119,8 @@ class Term:
                 f"{env_id} shift {self.family!r}",
                 f"an exact figure {self.record.bounds()}",
                 f"{self.level!r} ({why_no_levels(env_id, self.family)})",
-                f"{number_text(self.record.identity)} changes nothing; see `regoal shifts {env_id}`.",
+                f"{number_text(self.record.identity)} changes nothing. `regoal shifts {env_id}` says whether "
+                "it applies there at all.",
             )
         return (Term(self.family, (known[LEVEL_NAMES.index(self.level)],)),)
 

@@ -28,6 +28,7 @@ class Scene:
         object_body: name of the body that is manipulated, where the env has one.
         goals: how goals are drawn, for messages.
         starts: where an episode starts, for messages.
+        hides_achieved: whether its observation leaves out what is achieved.
     """
 
     class_name: str
@@ -37,11 +38,13 @@ class Scene:
     object_body: str | None
     goals: str
     starts: str
+    hides_achieved: bool = False
 
 
 _CELLS = "cells of the maze"
 _JOINTS = "joint angles"
 _SAME = "in the same place every time"
+_PLAIN = {"PassiveEnvChecker", "OrderEnforcing", "TimeLimit"}  # wrappers of gymnasium.make
 
 SCENES = (
     Scene("MujocoFetchEnv", "Fetch", (0, 1), "a displacement of the gripper", "object0", "a box", _SAME),
@@ -49,7 +52,7 @@ SCENES = (
         "PointReach", "PointReach", (0, 1), "an acceleration in the plane", None, "a square", "in a square"
     ),
     Scene("PointMazeEnv", "PointMaze", (0, 1), "a force in the plane", None, _CELLS, f"in {_CELLS}"),
-    Scene("AntMazeEnv", "AntMaze", None, "joint torques", None, _CELLS, f"in {_CELLS}"),
+    Scene("AntMazeEnv", "AntMaze", None, "joint torques", None, _CELLS, f"in {_CELLS}", hides_achieved=True),
     Scene(
         "MujocoManipulateEnv", "HandManipulate", None, _JOINTS, "object", "poses of the object", "in the hand"
     ),
@@ -59,8 +62,26 @@ SCENES = (
 
 def scene_of(env: Env) -> Scene | None:
     """The first scene that the unwrapped env belongs to, or None for an env that is not in the table."""
-    names = {cls.__name__ for cls in type(env.unwrapped).__mro__}
+    names = {cls.__name__ for cls in type(env.unwrapped).__mro__ if _is_known(cls)}
     return next((scene for scene in SCENES if scene.class_name in names), None)
+
+
+def _is_known(cls: type) -> bool:
+    """Whether a class is of a package whose scenes are known; anybody may call one of theirs PointReach."""
+    return cls.__module__.partition(".")[0] in ("regoal", "gymnasium_robotics")
+
+
+def why_not_wrapped(env: Env) -> str | None:
+    """Why what an env returns cannot be read anew below its wrappers; None where it can."""
+    import gymnasium as gym  # here, because reading the text of a shift needs no gymnasium
+
+    below: Any = env
+    while isinstance(below, gym.Wrapper):
+        ours = type(below).__module__.partition(".")[0] == "regoal"
+        if not ours and type(below).__name__ not in _PLAIN:
+            return f"its wrapper {type(below).__name__} may change what it returns: shift it in its own code"
+        below = below.env
+    return None
 
 
 def object_body(env: Env) -> str | None:

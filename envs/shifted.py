@@ -114,6 +114,9 @@ class Shifted(gym.Wrapper[Observation, Array, Observation, Array], gym.utils.Rec
         if not self._acting:
             return action
         box: Any = self.env.action_space
+        if np.shape(action) != box.shape:
+            expected, got = f"an action of shape {box.shape}", f"shape {np.shape(action)}"
+            raise EnvFault(f"{_name(self.env)} step", expected, got, "Give it one action for one env.")
         bent = np.clip(np.asarray(action, np.float64), box.low, box.high)
         for effect in self._acting:
             bent = effect.act(bent, self._noise)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from regoal.envs.shift_effect import Effect, Observation, ScaledAttribute, nominal_attribute
-from regoal.envs.shift_scenes import object_body, room_on_table, room_within_walls, scene_of
+from regoal.envs.shift_scenes import object_body, room_on_table, room_within_walls, scene_of, why_not_wrapped
 
 if TYPE_CHECKING:
     from regoal.envs.recipe import Env
@@ -23,9 +23,9 @@ def why_no_start_region(env: Env) -> str | None:
     scene = scene_of(env)
     if scene is None:
         return "where its episodes start is not known for this env"
-    if scene.label == "PointReach" or (scene.label == "Fetch" and object_body(env)):
-        return None
-    return f"it starts {scene.starts}"
+    if scene.label != "PointReach" and not (scene.label == "Fetch" and object_body(env)):
+        return f"it starts {scene.starts}"
+    return why_not_wrapped(env) if scene.label == "Fetch" else None
 
 
 def greatest_start_region(env: Env) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 
 from regoal.envs.point_reach import PointReach
 
-KEEPS_THE_CONTRACT = ("Fine", "LoopableReward", "CostOfDistance", "SuccessAsFloat")
+KEEPS_THE_CONTRACT = ("Fine", "LoopableReward", "CostOfDistance", "SuccessAsFloat", "BlindToItself")
 TIME_LIMIT = 50
 
 
@@ -192,6 +192,22 @@ class NoSuccessKey(Fine):
     def step(self, action: Any) -> Any:
         *rest, _ = super().step(action)
         return *rest, {"distance": 0.0}
+
+
+class InvertedSuccess(Fine):
+    """A reward of -1 or 0, as a bool."""
+
+    def step(self, action: Any) -> Any:
+        observation, reward, *rest, info = super().step(action)
+        return observation, reward, *rest, info | {"is_success": bool(reward)}
+
+
+class BlindToItself(Fine):
+    """Sees how fast it is, and not where."""
+
+    def _observe(self) -> Any:
+        observation = super()._observe()
+        return observation | {"observation": np.concatenate([np.zeros(2), observation["observation"][2:]])}
 
 
 class SuccessVanishes(Fine):

@@ -78,6 +78,13 @@ BROKEN = [
         "one flat Box",
         "nested Dict with the keys hand",
     ),
+    (
+        "InvertedSuccess",
+        "success and reward",
+        "info at step 0 of episode 0",
+        "success False, as the reward -1 says",
+        "True (",
+    ),
     ("NoSuccessKey", "success", "info", "'is_success' or 'success'", "the keys distance"),
     ("SuccessVanishes", "success", "info at step 10 of episode 0", "the key 'is_success'", "no keys"),
     ("SuccessAsText", "success", "info['is_success'] at step 0", "a bool", "'no'"),
@@ -164,6 +171,18 @@ def test_the_list_of_broken_envs_is_complete() -> None:
 def test_what_is_unusual_but_right_passes(name: str) -> None:
     assert not failures(check_env(recipe_of(name)))
     require_contract(recipe_of(name)).close()
+
+
+def test_a_goal_that_cannot_be_seen_is_a_note() -> None:
+    found = {finding.name: finding for finding in check_env(recipe_of("BlindToItself"))}["achieved goal"]
+    assert found.verdict == "note"
+    assert "components [0, 1] of it are none of the observation" in found.detail
+    assert "append them" in found.fix
+    for env_id in ("AntMaze_UMaze-v5", "regoal/PointReach-v0"):
+        (seen,) = [one for one in check_env(EnvRecipe(env_id), episodes=1) if one.name == "achieved goal"]
+        assert (seen.verdict, seen.detail) == ("pass", "stands in the observation")
+    shifted = EnvRecipe("regoal/PointReach-v0", "observation_noise=0.1")
+    assert "achieved goal" not in {finding.name for finding in check_env(shifted, episodes=1)}
 
 
 def test_a_reward_that_must_be_looped_over_is_a_note() -> None:

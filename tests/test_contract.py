@@ -9,13 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import broken_envs
 import numpy as np
 import pytest
 
 from regoal.envs.contract import constant_result
 from regoal.envs.goal_spec import GoalSpec
-from regoal.envs.recipe import EnvRecipe, make
+from regoal.envs.recipe import EnvRecipe
 from regoal.errors import BadInput
 
 TESTS = str(Path(__file__).parent)
@@ -135,34 +134,6 @@ def test_a_pickle_carries_no_env() -> None:
     assert copy == spec
     assert not copy._scorer
     assert spec._scorer
-
-
-def test_from_env_reads_the_same_as_from_the_id() -> None:
-    env = make("FetchReach-v4", reward_type="dense")
-    assert GoalSpec.from_env(env) == GoalSpec.of("FetchReach-v4", reward_type="dense")
-
-
-def test_from_env_remembers_the_module_that_registers_it() -> None:
-    spec = GoalSpec.from_env(make("broken_envs:broken/Fine-v0"))
-    assert spec.recipe.env_id == "broken_envs:broken/Fine-v0"
-
-
-def test_from_env_keeps_a_time_limit() -> None:
-    env = make("FetchReach-v4", max_episode_steps=10)
-    assert GoalSpec.from_env(env).max_episode_steps == 10
-    assert "max_episode_steps" not in GoalSpec.from_env(make("FetchReach-v4")).recipe.kwargs
-
-
-def test_from_env_leaves_the_render_mode_behind() -> None:
-    assert (
-        "render_mode"
-        not in GoalSpec.from_env(make("regoal/PointReach-v0", render_mode="rgb_array")).recipe.kwargs
-    )
-
-
-def test_an_env_without_an_id_cannot_be_rebuilt() -> None:
-    with pytest.raises(BadInput, match=r"Fine: expected an env made from an id.*Register it"):
-        GoalSpec.from_env(broken_envs.Fine())
 
 
 def test_a_misspelt_id_is_told_the_right_one() -> None:

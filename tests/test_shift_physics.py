@@ -1,14 +1,18 @@
 """Shifts of the physics, proved by what happens in the env, never by reading a parameter back."""
 
+import copy
 from typing import Any
 
+import gymnasium as gym
 import mujoco
 import numpy as np
 import pytest
+from gymnasium_robotics.envs.fetch.reach import MujocoFetchReachEnv
 from numpy.typing import NDArray
 
 from regoal.envs.physics_shifts import ObjectMass
 from regoal.envs.recipe import Env, make
+from regoal.errors import EnvFault
 
 
 def _zero(env: Env) -> NDArray[np.float32]:
@@ -24,6 +28,39 @@ def _place_object(env: Env, joint: str, position: list[float]) -> slice:
     base.data.qvel[velocity : velocity + 6] = 0
     mujoco.mj_forward(base.model, base.data)
     return slice(velocity, velocity + 6)
+
+
+class SetsItsGravity(MujocoFetchReachEnv):
+    """Draws the world anew at every reset, as many do for domain randomisation."""
+
+    def reset(self, **kwargs: Any) -> Any:
+        found = super().reset(**kwargs)
+        self.model.opt.gravity[:] = (0, 0, -9.81)
+        return found
+
+
+class MakesItsModelAnew(MujocoFetchReachEnv):
+    def reset(self, **kwargs: Any) -> Any:
+        found = super().reset(**kwargs)
+        self.model = copy.copy(self.model)
+        return found
+
+
+@pytest.mark.parametrize("env", [SetsItsGravity, MakesItsModelAnew])
+def test_an_env_that_undoes_a_shift_of_physics_is_told(env: type[MujocoFetchReachEnv]) -> None:
+    gym.register("undoing/Shift-v0", entry_point=env, max_episode_steps=5)
+    try:
+        undone = make("undoing/Shift-v0", "gravity=0.5..1")
+        with pytest.raises(
+            EnvFault, match="expected an env that keeps the figures of its model over a reset"
+        ):
+            undone.reset(seed=0)
+        undone.close()
+        plain = make("undoing/Shift-v0", "gravity=1")
+        plain.reset(seed=0)
+        plain.close()
+    finally:
+        del gym.registry["undoing/Shift-v0"]
 
 
 # --- friction -----------------------------------------------------------------------------------------

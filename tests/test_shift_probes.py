@@ -11,6 +11,7 @@ from shift_play import FETCH, POINT, no_action
 from regoal.envs.point_reach import PointReach
 from regoal.envs.recipe import Env, make
 from regoal.envs.shift import Shift
+from regoal.errors import EnvFault
 
 Floats = NDArray[np.float64]
 
@@ -243,9 +244,20 @@ def test_actions_are_scaled_then_turned_then_delayed_then_clipped() -> None:
     np.testing.assert_allclose(_received("action_gain=3,action_rotation=45", [[1, 0]]), [[1, 1]])
 
 
-def test_gain_and_delay_know_a_box_whose_centre_is_notno_action() -> None:
+def test_gain_and_delay_know_that_to_ask_for_nothing_is_0_or_what_is_nearest_to_it() -> None:
     got = _received("action_gain=0.5,action_delay=1", [[3, 1], [1, 1]], low=-1, high=3)
-    np.testing.assert_allclose(got, [[1, 1], [2, 1]])
+    np.testing.assert_allclose(got, [[0, 0], [1.5, 0.5]])
+    thrust = _received("action_gain=0.5,action_delay=1", [[0, 1], [1, 1]], low=0, high=1)
+    np.testing.assert_allclose(thrust, [[0, 0], [0, 0.5]])  # weaker motors do not push harder
+    np.testing.assert_allclose(_received("action_delay=1", [[4, 3]], low=2, high=5), [[2, 2]])
+
+
+def test_an_action_of_another_shape_is_not_spread_over_the_robot() -> None:
+    env = make("regoal/PointReach-v0", "action_gain=0.5")
+    env.reset(seed=0)
+    for action in (np.array([0.3]), np.zeros((1, 2)), np.float32(0.3)):
+        with pytest.raises(EnvFault, match=r"step: expected an action of shape \(2,\), got shape"):
+            env.step(action)
 
 
 def test_what_is_asked_beyond_the_box_counts_as_its_edge() -> None:

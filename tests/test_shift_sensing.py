@@ -47,6 +47,36 @@ def test_reward_success_and_goals_stay_on_the_true_state(env_id: str) -> None:
     shifted.close()
 
 
+def test_an_env_that_goes_beyond_its_own_bounds_is_not_cut_off_by_a_shift() -> None:
+    plain, biased = make(POINT), make(POINT, "observation_bias=0.0001")
+    for env in (plain, biased):
+        box = gym.spaces.Box(-0.01, 0.01, (4,), np.float64)
+        spaces = {**env.unwrapped.observation_space.spaces, "observation": box}  # type: ignore[attr-defined]
+        env.unwrapped.observation_space = gym.spaces.Dict(spaces)
+    true, seen = _seen(plain), _seen(biased)
+    assert np.abs(true).max() > 0.1
+    assert np.abs(seen - true).max() <= 0.0001 + 1e-12
+
+
+def test_an_ant_is_told_where_it_is_and_sensors_err_in_that_too() -> None:
+    env, noisy = make("AntMaze_UMaze-v5"), make("AntMaze_UMaze-v5", "observation_noise=0.1")
+    assert env.observation_space["observation"].shape == (107,)  # type: ignore[index]
+    starts = []
+    for seed in range(3):
+        observation, _ = env.reset(seed=seed)
+        assert env.observation_space.contains(observation)
+        np.testing.assert_array_equal(observation["observation"][-2:], observation["achieved_goal"])
+        starts.append(observation["observation"])
+        seen, _ = noisy.reset(seed=seed)
+        np.testing.assert_array_equal(seen["achieved_goal"], observation["achieved_goal"])
+        assert (seen["observation"][-2:] != observation["achieved_goal"]).all()
+    assert len(np.unique(starts, axis=0)) == 3
+    again = gym.make(gym.envs.registration.EnvSpec.from_json(env.spec.to_json()))  # type: ignore[union-attr]
+    np.testing.assert_array_equal(again.reset(seed=2)[0]["observation"], starts[2])
+    for one in (env, noisy, again):
+        one.close()
+
+
 # --- bias ---------------------------------------------------------------------------------------------
 
 

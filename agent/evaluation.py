@@ -14,7 +14,6 @@ from regoal.agent.rollout import play
 from regoal.agent.seeding import Stream, env_seed
 from regoal.buffers.episode import Episode
 from regoal.envs.goal_spec import GoalSpec
-from regoal.envs.recipe import Env
 from regoal.errors import SpoiledEpisode
 
 
@@ -76,7 +75,6 @@ class Evaluation:
 
 
 def evaluate(
-    env: Env,
     spec: GoalSpec,
     policy: Policy,
     *,
@@ -85,11 +83,10 @@ def evaluate(
     tick: Callable[[], object] = lambda: None,
 ) -> Evaluation:
     """Means over the episodes of `play_outcomes`."""
-    return Evaluation.of(play_outcomes(env, spec, policy, episodes=episodes, seed=seed, tick=tick))
+    return Evaluation.of(play_outcomes(spec, policy, episodes=episodes, seed=seed, tick=tick))
 
 
 def play_outcomes(
-    env: Env,
     spec: GoalSpec,
     policy: Policy,
     *,
@@ -110,7 +107,8 @@ def play_outcomes(
         RunFault: the env broke its contract otherwise.
     """
     outcomes = []
-    with contextlib.ExitStack() as built:
+    env = spec.recipe.build()
+    try:
         for index in range(episodes):
             for attempt in itertools.count():
                 attempt_seed = env_seed(seed, Stream.EVALUATION, index, attempt)
@@ -121,8 +119,12 @@ def play_outcomes(
                     if attempt + 1 >= MOST_IN_A_ROW:
                         raise
                     print(f"{fault} The episode is discarded and played anew.", file=sys.stderr)
+                    with contextlib.suppress(Exception):
+                        env.close()
                     env = spec.recipe.build()  # whatever state it was left in, no other episode begins there
-                    built.callback(env.close)
             outcomes.append(Outcome.of(episode))
             tick()
+    finally:
+        with contextlib.suppress(Exception):
+            env.close()
     return outcomes

@@ -44,8 +44,10 @@ class Normaliser:
             self.noise = None
             self.observation.clear()
             self.goal.clear()
+        if anew and (self.gain == 1).all():
+            self.noise = None  # it was looked for, and there was none
         self.goal.update(goal)
-        if self.noise is None or (self.gain == 1).all():
+        if self.noise is None:
             self.observation.update(observation)
 
     def had_rows(self) -> None:

@@ -17,6 +17,7 @@ from regoal.agent.interrupts import Stopped, StopRequest
 from regoal.agent.run_lock import RunLock
 from regoal.benchmarks.benchmark_folder import (
     FAILURES,
+    LOST_SOURCE,
     Failure,
     command_of,
     commit,
@@ -237,7 +238,7 @@ class Schedule:
         for cell in list(waiting):
             if cell.source is not None and cell.source.name in self.failures:
                 waiting.remove(cell)
-                self._fail(cell, f"its source {cell.source.name} failed")
+                self._fail(cell, f"{LOST_SOURCE} {cell.source.name} failed")
             elif len(self._running) < self._launcher.slots and (
                 cell.source is None or cell.source.name in self._finished
             ):

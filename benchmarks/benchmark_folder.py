@@ -20,6 +20,9 @@ from regoal.errors import BadInput
 SUITE, FAILURES = "suite.toml", "failures.csv"
 
 
+LOST_SOURCE = "its source"  # how the error of a cell begins that could not begin for want of one
+
+
 @dataclass(frozen=True)
 class Failure:
     """A cell that could not be finished; a row of failures.csv.

@@ -2,9 +2,9 @@
 
 Whether a seed's runs in several tasks are one piece of evidence or several depends on what they share.
 Runs fine-tuned from one source are one (`whole_seeds=True`, the cautious default): a source that happens
-to be good raises them all. So are runs from scratch in several shifts of one env: their seed gives them the
-same first weights, noise and goals. Runs in different envs, which only have the number of their seed in
-common, are several.
+to be good raises them all. So are runs from scratch in several shifts of one env, or in envs of one kind:
+their seed gives them the same first weights, noise and goals. Runs in other envs, which only have the number
+of their seed in common, are several.
 """
 
 import math

@@ -57,9 +57,7 @@ def success_at_home(run: Path, episodes: int = KEPT_EPISODES) -> float:
     """Success of a run's policy in the env as it comes, over episodes that no run evaluates itself on."""
     config = require_trusted(read_config(run), str(run), ("env",))
     spec = GoalSpec.of(config.env, **config.env_kwargs)
-    env = spec.recipe.build()
-    found = evaluate(env, spec, Policy.load(run), episodes=episodes, seed=KEPT_SEED)
-    env.close()
+    found = evaluate(spec, Policy.load(run), episodes=episodes, seed=KEPT_SEED)
     spec.close()
     return found.success
 

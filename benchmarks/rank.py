@@ -75,14 +75,9 @@ def rank(
     spec = GoalSpec.from_recipe(sources[0].target(shift))
     try:
         require_fit(sources, spec)
-        env = spec.recipe.build()
-        try:
-            played = [
-                play_outcomes(env, spec, source.policy, episodes=episodes, seed=seed, tick=tick)
-                for source in sources
-            ]
-        finally:
-            env.close()
+        played = [
+            play_outcomes(spec, source.policy, episodes=episodes, seed=seed, tick=tick) for source in sources
+        ]
     finally:
         spec.close()
     outcomes = np.array([[one.success for one in each] for each in played], np.float64)

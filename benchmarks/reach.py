@@ -57,10 +57,7 @@ def measure(agent: str, seed: int, out: Path) -> Row:
     )
     seconds = time.monotonic() - began
     spec = GoalSpec.of(ENV)
-    env = spec.recipe.build()
-    policy = Policy.load(run)
-    found = evaluate(env, spec, policy, episodes=TEST_EPISODES, seed=TEST_SEED)
-    env.close()
+    found = evaluate(spec, Policy.load(run), episodes=TEST_EPISODES, seed=TEST_SEED)
     spec.close()
     return Row(ENV, agent, seed, run.env_steps, TEST_EPISODES, found.success, round(seconds, 1))
 

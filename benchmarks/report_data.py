@@ -1,6 +1,7 @@
 """What a report says, as numbers: read from the folder of a benchmark, worked out once for all its forms."""
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from regoal.benchmarks.benchmark_folder import SUITE, Failure, read_failures
+from regoal.benchmarks.benchmark_folder import LOST_SOURCE, SUITE, Failure, read_failures
 from regoal.benchmarks.cells import folder_name
 from regoal.benchmarks.comparisons import Verdict, enough_seeds, probability_of_improvement
 from regoal.benchmarks.curves import Curve, up_to
@@ -63,8 +64,8 @@ class Comparison:
     Attributes:
         name: of the arm.
         seeds: that both have.
-        failed: how many that one of them lacks because a run broke down: then nothing is claimed, for to
-            break down is an outcome, and those that did not are a choice among all.
+        failed: how many that one of them lacks because a run broke down, and not the source of both. Then
+            nothing is claimed: to break down is an outcome, and those that did not are a choice among all.
         verdict: on mean success over the run, the one measure that arms are judged by.
         area: chance that a run has more of it than the baseline's run of that seed.
         final: the same of final success.
@@ -81,6 +82,12 @@ class Comparison:
     def claim(self) -> bool:
         """The arms may be said to differ."""
         return self.verdict.claim and not self.failed
+
+    def __str__(self) -> str:
+        if not self.failed:
+            return str(self.verdict)
+        seeds = "seed" if self.failed == 1 else "seeds"
+        return f"{self.failed} {seeds} failed, so nothing is claimed. Of the others: {self.verdict}"
 
 
 @dataclass(frozen=True)
@@ -146,7 +153,7 @@ def read_findings(out: Path) -> Findings:
     shared, chosen = _shared_by_a_seed(suite, results, tasks), baseline_of(suite)
     whole = bool(shared)
     failures = list(read_failures(out).values())
-    table = Table(results, curves, frozenset(one.cell for one in failures))
+    table = Table(results, curves, failures)
     overall = [table.arm(name, tasks, whole) for name in arms if table.seeds(name, tasks)]
     expected = [(task, arm, seed) for task in planned for arm in arms for seed in suite.seeds]
     done = {(row["task"], row["arm"], int(row["seed"])) for row in results.rows}
@@ -185,17 +192,24 @@ class Table:
 
     results: Results
     curves: dict[tuple[str, str], Curve]
-    failed: frozenset[str]  # names of cells
+    failures: list[Failure]
 
     def seeds(self, arm: str, tasks: list[str]) -> tuple[int, ...]:
         """Seeds of an arm that are finished in every one of the tasks."""
         finished = [self.results.seeds_of(task, arm) for task in tasks]
         return tuple(seed for seed in self.results.seeds if finished and all(seed in one for one in finished))
 
-    def seeds_failed(self, arm: str, tasks: list[str]) -> set[str]:
-        """Seeds of an arm that broke down in one of the tasks."""
+    def failed_in_one(self, arm: str, other: str, tasks: list[str]) -> int:
+        """Seeds that broke down in one of the tasks, but for those that both lack for want of a source."""
+        (ours, lost), (theirs, other_lost) = (self._failed(name, tasks) for name in (arm, other))
+        return len((ours | theirs) - (lost & other_lost))
+
+    def _failed(self, arm: str, tasks: list[str]) -> tuple[set[str], set[str]]:
+        """Seeds of an arm that broke down in one of the tasks, and those of them that lost their source."""
         begin = tuple(f"{folder_name(task)}/{folder_name(arm)}/" for task in tasks)
-        return {cell.rpartition("/")[2] for cell in self.failed if cell.startswith(begin)}
+        mine = [one for one in self.failures if one.cell.startswith(begin)]
+        seeds = {one.cell.rpartition("/")[2] for one in mine}
+        return seeds, {one.cell.rpartition("/")[2] for one in mine if one.error.startswith(LOST_SOURCE)}
 
     def scores(
         self,
@@ -269,7 +283,7 @@ class Table:
                 Comparison(
                     name,
                     seeds,
-                    len({*self.seeds_failed(name, tasks), *self.seeds_failed(baseline, tasks)}),
+                    self.failed_in_one(name, baseline, tasks),
                     enough_seeds(
                         ours[0],
                         theirs[0],
@@ -299,12 +313,20 @@ def _shared_by_a_seed(suite: Suite, results: Results, tasks: list[str]) -> str:
     """What the runs of a seed have in common in different tasks; empty if nothing but its number.
 
     All draws of a run come from its seed: in one env, shifted this way and that, runs of a seed begin with
-    the same weights, explore with the same noise and are asked for the same goals.
+    the same weights, explore with the same noise and are asked for the same goals; in envs of one kind, such
+    as FetchPush and FetchSlide, still nearly so.
     """
     if suite.pretrain is not None:
         return "a source"
-    envs = {row["task"]: row["env"] for row in results.rows}
-    return "" if len({envs[task] for task in tasks}) == len(tasks) else "first weights, noise and goals"
+    kinds = {row["task"]: _kind(row["env"]) for row in results.rows}
+    return "" if len({kinds[task] for task in tasks}) == len(tasks) else "first weights, noise and goals"
+
+
+def _kind(env_id: str) -> str:
+    """The first word of the name of an env: Fetch of FetchPush-v4."""
+    name = re.split(r"[:/]", env_id)[-1]
+    found = re.match(r"[A-Z]?[a-z]*", name)
+    return found[0] if found and found[0] else name
 
 
 def _tasks(suite: Suite, results: Results) -> list[str]:

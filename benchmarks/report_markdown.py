@@ -32,9 +32,7 @@ def markdown(found: Findings, figures: Sequence[tuple[str, str]]) -> str:
         )
     if found.comparisons:
         parts.append(f"## Beside the baseline {_safe(str(found.baseline))}")
-        parts.append(
-            "\n".join(f"- {_safe(one.name)}: {_safe(str(one.verdict))}" for one in found.comparisons)
-        )
+        parts.append("\n".join(f"- {_safe(one.name)}: {_safe(str(one))}" for one in found.comparisons))
     if found.tasks:
         parts.append("## Final success in each task")
         figures_of = {(task, arm.name): arm for task in found.tasks for arm in found.by_task[task]}

@@ -40,8 +40,8 @@ NOTES = (
     "ties half, averaged over tasks, with Wilson’s interval.",
     "<b>A difference is claimed</b> where a sign flip test over the pairs has p at most 0.05 divided by the "
     "number of arms compared, and the 95 % interval of the difference leaves out 0. A pair is an arm’s run "
-    "and the baseline’s run of the same seed in a task; where runs of a seed share a source, or tasks an "
-    "env, it is their means over tasks.",
+    "and the baseline’s run of the same seed in a task; where runs of a seed share a source, or tasks a "
+    "kind of env, it is their means over tasks.",
     "<b>Intervals</b> are 95 % percentile bootstrap intervals over seeds, within each task.",
 )
 

@@ -190,12 +190,18 @@ def over_tasks(arm: Arm, comparison: Comparison | None, baseline: str | None) ->
 
 
 def _unequal_ends(found: Findings) -> str:
-    """The last steps of arms, where those of a task differ; arms that do not learn have none."""
-    ends: dict[str, set[int]] = {}
-    for (task, _), curve in found.curves.items():
-        if len(curve.steps) > 1:
-            ends.setdefault(task, set()).add(int(curve.steps[-1]))
-    unequal = {end for some in ends.values() if len(some) > 1 for end in some}
+    """The last steps of arms, where those of a task differ by more than an evaluation.
+
+    Arms that do not learn have none; where episodes end early the last steps are never quite the same.
+    """
+    unequal: set[int] = set()
+    for task in found.tasks:
+        steps = [
+            curve.steps for (of, _), curve in found.curves.items() if of == task and len(curve.steps) > 1
+        ]
+        ends = {int(one[-1]) for one in steps}
+        if ends and max(ends) - min(ends) > max(one[-1] - one[-2] for one in steps):
+            unequal |= ends
     return ", ".join(f"{end:,}" for end in sorted(unequal))
 
 

@@ -38,15 +38,12 @@ class World:
 def play_world(world: World) -> int:
     """Play all episodes of a world; how many of them were successes."""
     spec = GoalSpec.from_recipe(world.recipe)
-    env = spec.recipe.build()
     won = 0
     try:
         for number, policy in enumerate(world.policies):
-            seed = world.seed + number
-            outcomes = play_outcomes(env, spec, policy, episodes=world.episodes, seed=seed)
+            outcomes = play_outcomes(spec, policy, episodes=world.episodes, seed=world.seed + number)
             won += sum(outcome.success for outcome in outcomes)
     finally:
-        env.close()
         spec.close()
     success = won / (world.episodes * len(world.policies))
     print(f"{world.label}: success {success:.2f}", file=sys.stderr, flush=True)

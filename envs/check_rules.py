@@ -82,7 +82,7 @@ def success_follows_reward(recording: Recording, function: PairScore) -> Finding
     """Success is told where the reward is as good as that of the goal itself; sparse rewards tell."""
     scored = [t for t in recording.transitions if t.scored_reward is not None]
     own = [single_number(function(t.achieved_goal.copy(), t.achieved_goal.copy(), {})) for t in scored]
-    if not scored or None in own or len({*own, *(t.scored_reward for t in scored)}) > 2:
+    if not scored or None in own or len({*own, *(t.scored_reward for t in scored)}) != 2:
         return noted("success and reward", "not compared: the reward is not one of two numbers")
     told = np.array([_is_success(t) for t in scored])
     best, reward = np.array(own, np.float64), np.array([t.scored_reward for t in scored], np.float64)
@@ -196,6 +196,8 @@ def batches(recording: Recording, attribute: str, function: PairScore) -> Findin
     """Whether one call scores many pairs; one call a pair works too."""
     achieved, desired = some_pairs(recording.transitions)
     name = PAIRS[attribute]
+    if attribute == "compute_terminated" and contract.constant_result(function) is False:
+        return passed(name, "always False, so nobody asks")
     if contract.takes_batches(f"{recording.name} {attribute}", function, achieved, desired):
         return passed(name, f"one call of {attribute} scores a batch")
     return noted(

@@ -234,7 +234,7 @@ def test_both_sides_are_evaluated_in_the_same_episodes(tmp_path: Path) -> None:
             return policy.act(observation["observation"], observation["desired_goal"]), None
 
     spec = GoalSpec.of(POINT)
-    expected = evaluate(spec.recipe.build(), spec, policy, episodes=50, seed=7).success
+    expected = evaluate(spec, policy, episodes=50, seed=7).success
     assert 0 < expected < 1
     seeds = [env_seed(7, Stream.EVALUATION, index) for index in range(50)]
     env: Any = regoal.make(POINT)

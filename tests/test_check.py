@@ -190,6 +190,13 @@ def test_a_reward_that_must_be_looped_over_is_a_note() -> None:
     assert found["reward of pairs"] == "note"
 
 
+def test_a_termination_that_never_comes_slows_nothing_down() -> None:
+    """That of the Fetch and Hand envs takes one pair alone, and is not asked."""
+    findings = {one.name: one for one in check_env(EnvRecipe("FetchReach-v4"), episodes=1)}
+    told = findings["termination of pairs"]
+    assert (told.verdict, told.detail) == ("pass", "always False, so nobody asks")
+
+
 @pytest.mark.parametrize(("env_id", "kwargs"), REAL)
 def test_real_envs_pass(env_id: str, kwargs: dict[str, Any]) -> None:
     findings = check_env(EnvRecipe(env_id, kwargs=kwargs), episodes=2)

@@ -48,9 +48,10 @@ class PassesThrough(gym.Wrapper[Any, Any, Any, Any]):
         return observation, reward, terminated, truncated, {**info, "is_success": self.now == 10}
 
 
-def test_success_is_that_of_the_last_step_and_any_step_is_told_apart() -> None:
-    spec = point_spec()
-    found = evaluate(PassesThrough(spec.recipe.build()), spec, policy(), episodes=3, seed=0)
+def test_success_is_that_of_the_last_step_and_any_step_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec, build = point_spec(), EnvRecipe.build
+    monkeypatch.setattr(EnvRecipe, "build", lambda self: PassesThrough(build(self)))
+    found = evaluate(spec, policy(), episodes=3, seed=0)
     assert (found.success, found.success_any, found.mean_length) == (0.0, 1.0, 50.0)
 
 
@@ -68,12 +69,14 @@ class Stumbles(gym.Wrapper[Any, Any, Any, Any]):
         return self.env.step(action)
 
 
-def test_an_episode_that_the_env_spoils_is_played_anew(capsys: pytest.CaptureFixture[str]) -> None:
-    spec = point_spec()
-    expected = play_outcomes(spec.recipe.build(), spec, policy(TOWARDS_GOAL), episodes=3, seed=0)
-    found = play_outcomes(
-        Stumbles(spec.recipe.build(), 60), spec, policy(TOWARDS_GOAL), episodes=3, seed=0
-    )  # in the tenth step of the second
+def test_an_episode_that_the_env_spoils_is_played_anew(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec, build = point_spec(), EnvRecipe.build
+    expected = play_outcomes(spec, policy(TOWARDS_GOAL), episodes=3, seed=0)
+    steps = iter((60, 10_000))  # the second env is sound
+    monkeypatch.setattr(EnvRecipe, "build", lambda self: Stumbles(build(self), next(steps)))
+    found = play_outcomes(spec, policy(TOWARDS_GOAL), episodes=3, seed=0)  # tenth step of the second
     assert (found[0], found[2]) == (expected[0], expected[2])
     assert found[1] != expected[1]  # another start and another goal
     told = capsys.readouterr().err
@@ -87,11 +90,11 @@ def test_an_episode_that_cannot_be_played_ends_the_evaluation_and_many_with_acci
     spec, build = point_spec(), EnvRecipe.build
     monkeypatch.setattr(EnvRecipe, "build", lambda self: Stumbles(build(self)))
     with pytest.raises(SpoiledEpisode, match="the simulator tripped"):
-        play_outcomes(spec.recipe.build(), spec, policy(), episodes=3, seed=0)
+        play_outcomes(spec, policy(), episodes=3, seed=0)
     assert capsys.readouterr().err.count("played anew") == 9
     # Every env is sound for three episodes: of 40 some thirteen are spoiled, and no two attempts at one.
     monkeypatch.setattr(EnvRecipe, "build", lambda self: Stumbles(build(self), 151))
-    assert len(play_outcomes(spec.recipe.build(), spec, policy(), episodes=40, seed=0)) == 40
+    assert len(play_outcomes(spec, policy(), episodes=40, seed=0)) == 40
     assert capsys.readouterr().err.count("played anew") == 13
 
 
@@ -108,31 +111,27 @@ def test_success_is_scored_on_true_state_under_sensing_noise() -> None:
     assert not np.array_equal(one.observation, other.observation)
 
 
-def test_evaluation_does_not_depend_on_what_was_played_before() -> None:
+def test_an_evaluation_with_the_same_seed_is_the_same() -> None:
     spec = point_spec()
-    env = spec.recipe.build()
     steering = policy(TOWARDS_GOAL)
-    first = evaluate(env, spec, steering, episodes=8, seed=5)
-    for index in range(3):
-        play(env, spec, steering, seed=index, exploration=np.random.default_rng(0))
-    assert evaluate(env, spec, steering, episodes=8, seed=5) == first
+    first = evaluate(spec, steering, episodes=8, seed=5)
+    assert evaluate(spec, steering, episodes=8, seed=5) == first
     assert first.success == 1.0
-    assert evaluate(env, spec, steering, episodes=8, seed=6).mean_return != first.mean_return
+    assert evaluate(spec, steering, episodes=8, seed=6).mean_return != first.mean_return
 
 
 def test_an_evaluation_is_the_mean_of_its_outcomes() -> None:
     spec = point_spec()
-    env = spec.recipe.build()
     sideways = policy(TOWARDS_GOAL * [[1], [0]])
     ticks: list[int] = []
-    outcomes = play_outcomes(env, spec, sideways, episodes=30, seed=1, tick=lambda: ticks.append(1))
-    found = evaluate(env, spec, sideways, episodes=30, seed=1)
+    outcomes = play_outcomes(spec, sideways, episodes=30, seed=1, tick=lambda: ticks.append(1))
+    found = evaluate(spec, sideways, episodes=30, seed=1)
     assert len(outcomes) == len(ticks) == found.episodes == 30
     assert 0 < found.success < 1
     assert found.success == sum(one.success for one in outcomes) / 30
     assert found.mean_return == pytest.approx(sum(one.total_reward for one in outcomes) / 30)
     # Fewer episodes are the first of them.
-    assert play_outcomes(env, spec, sideways, episodes=9, seed=1) == outcomes[:9]
+    assert play_outcomes(spec, sideways, episodes=9, seed=1) == outcomes[:9]
 
 
 @pytest.mark.parametrize("random_hold", [1, 30])  # of 50 steps: most episodes end in the middle of a hold

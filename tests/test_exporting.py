@@ -378,9 +378,7 @@ def test_a_shipped_agent_does_what_it_says(name: str) -> None:
     config = read_config(folder)
     assert (told["env"], told["shift"], told["episodes"]) == (config.env, config.shift, 1_000)
     spec = GoalSpec.from_recipe(EnvRecipe(config.env, config.shift, config.env_kwargs))
-    env = spec.recipe.build()
-    found = evaluate(env, spec, Policy.load(name), episodes=20, seed=told["seed"])
-    env.close()
+    found = evaluate(spec, Policy.load(name), episodes=20, seed=told["seed"])
     spec.close()
     low, high = wilson_interval(round(20 * found.success), 20)
     assert low <= told["success_interval"][1]

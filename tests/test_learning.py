@@ -23,8 +23,7 @@ def learned(config: TrainConfig) -> float:
     """Success over 100 fresh episodes after training."""
     run = train(config)
     spec = GoalSpec.of(config.env, **config.env_kwargs)
-    env = spec.recipe.build()
-    return evaluate(env, spec, Policy.load(run.path), episodes=100, seed=1_000).success
+    return evaluate(spec, Policy.load(run.path), episodes=100, seed=1_000).success
 
 
 @pytest.mark.parametrize(
@@ -93,7 +92,7 @@ def test_a_maze_is_learned_turned_and_learned_again_before_scratch_begins_to(tmp
 
     def success(run: Path, shift: str = target) -> float:
         spec = GoalSpec.of("PointMaze_UMaze-v3", shift)
-        return evaluate(spec.recipe.build(), spec, Policy.load(run), episodes=100, seed=1_000).success
+        return evaluate(spec, Policy.load(run), episodes=100, seed=1_000).success
 
     def tuned(mode: str) -> float:
         run = tmp_path / mode

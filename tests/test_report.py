@@ -203,7 +203,7 @@ def test_too_few_seeds_are_said_to_be_too_few_and_enough_to_be_enough(tmp_path: 
 def test_tasks_in_different_envs_are_evidence_of_their_own(tmp_path: Path) -> None:
     runs: Runs = {
         (f"{env} action_gain=0.5", arm, seed): [0.0, top, top, top]
-        for env in ("regoal/PointReach-v0", "FetchReach-v4", "FetchPush-v4")
+        for env in ("regoal/PointReach-v0", "FetchReach-v4", "HandReach-v3")
         for arm, top in (("future", 0.8), ("none", 0.2))
         for seed in (0, 1)
     }
@@ -211,6 +211,12 @@ def test_tasks_in_different_envs_are_evidence_of_their_own(tmp_path: Path) -> No
     found = read_findings(_made(tmp_path / "out", runs, env=envs, shifts='["action_gain=0.5"]'))
     assert not found.whole_seeds
     assert found.comparisons[0].verdict.pairs == 6
+    # Envs of one kind have the same sizes, and a seed the same first weights there.
+    alike = {(key[0].replace("HandReach-v3", "FetchPush-v4"), *key[1:]): some for key, some in runs.items()}
+    envs = envs.replace("HandReach-v3", "FetchPush-v4")
+    found = read_findings(_made(tmp_path / "alike", alike, env=envs, shifts='["action_gain=0.5"]'))
+    assert found.whole_seeds
+    assert found.comparisons[0].verdict.pairs == 2
 
 
 def test_an_arm_whose_runs_break_down_is_not_judged_by_those_that_did_not(tmp_path: Path) -> None:
@@ -228,9 +234,30 @@ def test_an_arm_whose_runs_break_down_is_not_judged_by_those_that_did_not(tmp_pa
     assert headline(found) == "No difference from none can be claimed of 1 arm, from 7 pairs each."
     page = _sound(write_report(out))
     assert page.row("future", "Judged")["Judged"] == "5 seeds failed"
+    assert (
+        "- future: 5 seeds failed, so nothing is claimed. Of the others: " in (out / "report.md").read_text()
+    )
     assert "Runs broke down, so that seeds are missing beside none, and nothing is claimed: future (5)." in (
         page.text
     )
+
+
+def test_seeds_without_a_source_are_missing_in_both_arms_alike(tmp_path: Path) -> None:
+    runs: Runs = {
+        (GAIN, arm, seed): [0.0, top, top, top]
+        for arm, top in (("future-warm_start", 0.8), ("none-warm_start", 0.2))
+        for seed in range(11)
+    }
+    lost = [
+        (f"regoal_PointReach-v0_action_gain=0.5/{arm}/seed-11", "its source source-x/ddpg/seed-11 failed", 1)
+        for arm in ("future-warm_start", "none-warm_start")
+    ]
+    one = {"seeds": '"0..11"', "shifts": '["action_gain=0.5"]', "suite": PRETRAINED}
+    both = read_findings(_made(tmp_path / "both", runs, failures=lost, **one))
+    compared = {comparison.name: comparison for comparison in both.comparisons}
+    assert compared["future-warm_start"].failed == 0
+    alone = read_findings(_made(tmp_path / "alone", runs, failures=lost[:1], **one))
+    assert {comparison.name: comparison.failed for comparison in alone.comparisons}["future-warm_start"] == 1
 
 
 def test_a_baseline_alone_is_not_said_to_be_unfinished(tmp_path: Path) -> None:

@@ -48,12 +48,10 @@ def export(
         fix = "Its own evaluations have played the episodes of its seed."
         raise BadInput("seed", f"another than the run's, {seed}", str(seed), fix)
     spec = GoalSpec.from_recipe(prepared.recipe)
-    env = spec.recipe.build()
     where = f"{spec.recipe.env_id} with {spec.recipe.shift or 'no shift'}"
     print(f"{run}: playing {episodes:,} episodes of {where} ...", file=sys.stderr)
     with counted(episodes, f"{run}") as tick:
-        found = evaluate(env, spec, prepared.policy, episodes=episodes, seed=seed, tick=tick)
-    env.close()
+        found = evaluate(spec, prepared.policy, episodes=episodes, seed=seed, tick=tick)
     spec.close()
     low, high = wilson_interval(round(found.success * episodes), episodes)
     evaluation = {

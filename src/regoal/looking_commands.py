@@ -51,13 +51,11 @@ def evaluate(
         policy = Policy.load(path)
         spec = GoalSpec.from_recipe(_recipe(path, shift))
         require_sizes(policy, spec, str(path))
-        env = spec.recipe.build()
         if not as_json:
             where = f"{spec.recipe.env_id} with {spec.recipe.shift or 'no shift'}"
             print(f"{path}: playing {episodes} episodes of {where} ...", file=sys.stderr)
         with counted(episodes, f"{path}", quiet=as_json) as tick:
-            found = measure(env, spec, policy, episodes=episodes, seed=seed, tick=tick)
-        env.close()
+            found = measure(spec, policy, episodes=episodes, seed=seed, tick=tick)
         spec.close()
         low, high = wilson_interval(round(found.success * episodes), episodes)
         if as_json:

@@ -23,6 +23,7 @@ from regoal.agent.player import Player
 from regoal.agent.policy import Policy
 from regoal.agent.shared_block import BlockLayout, slot_bytes
 from regoal.agent.worker import POLICY_PLACES, Assignment, Report, Task, perform
+from regoal.agent.worker_process import START_SECONDS
 from regoal.buffers.episode import Episode
 from regoal.envs.goal_spec import GoalSpec
 from regoal.envs.hang_watch import HangWatch, Hung
@@ -225,6 +226,8 @@ class Rollouts:
 
     def _play_here(self, task: Task) -> None:
         try:
+            with HangWatch(START_SECONDS):  # to build an env takes longer than any of its steps
+                self._player.env(task.kind)
             with self._watch:
                 self._done[task] = Report(task, perform(task, self._policies[task.kind], self._player))
         except RunFault as fault:  # kept until the episodes before it have been taken

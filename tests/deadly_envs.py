@@ -44,6 +44,14 @@ class Deadly(PointReach):
         return super().step(action)
 
 
+class SlowToBuild(PointReach):
+    def __init__(self) -> None:
+        super().__init__()
+        time.sleep(float(os.environ.get("BUILDING_SECONDS", "0")))
+
+
+if "deadly/SlowToBuild-v0" not in gym.registry:
+    gym.register("deadly/SlowToBuild-v0", entry_point=SlowToBuild, max_episode_steps=50)
 for _deed in (die, hang, refuse):
     name = f"deadly/{_deed.__name__.capitalize()}-v0"
     if name not in gym.registry:

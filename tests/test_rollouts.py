@@ -202,6 +202,21 @@ def test_an_env_that_ends_its_process_twice_is_played_a_third_time(
     assert capfd.readouterr().err.count("it is replaced") == 4
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_env_that_takes_long_to_build_does_not_hang(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], workers: int
+) -> None:
+    spec = GoalSpec.of("deadly_envs:deadly/SlowToBuild-v0")
+    policy = policy_for(spec)
+    monkeypatch.setenv("BUILDING_SECONDS", "1")
+    with Rollouts(spec, 0, policy, block_episodes=2, workers=workers, hang_seconds=0.4) as rollouts:
+        rollouts.evaluate(policy, 2)
+        rollouts.collect(policy, range(2))
+        assert [episode.index for episode in rollouts.episodes()] == [0, 1]
+        assert rollouts.evaluation().episodes == 2
+    assert "replaced" not in capfd.readouterr().err
+
+
 def take_numbers(rollouts: Rollouts, into: list[int]) -> None:
     for episode in rollouts.episodes():
         into.append(episode.index)

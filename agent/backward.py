@@ -57,7 +57,7 @@ class _Hold:
 
 
 class Stack(torch.autograd.Function):
-    """Forward and backward pass of an ensemble without LayerNorm, or of its first network alone."""
+    """Forward and backward pass of an ensemble without LayerNorm, or of one of its networks alone."""
 
     @staticmethod
     def forward(
@@ -67,14 +67,14 @@ class Stack(torch.autograd.Function):
         action: Tensor | None,
         net: "Ensemble",
         tracked: int | None,
-        first: bool,
+        only: int | None,
     ) -> Tensor:
         layers, h = net.stacked(flat), joined(x, action)
-        several = net.n_networks > 1 and not first
+        several = net.n_networks > 1 and only is None
         if several:
             h = h.expand(net.n_networks, -1, -1)
         elif net.n_networks > 1:
-            layers = [(weight[0], bias[0]) for weight, bias in layers]
+            layers = [(weight[only], bias[only]) for weight, bias in layers]
         kept, needed = [h], any(ctx.needs_input_grad)
         ctx.hold = net.scratch.hold() if needed else None
         for i, (weight, bias) in enumerate(layers[:-1]):
@@ -106,12 +106,15 @@ class Stack(torch.autograd.Function):
             return None, None, _action_gradient(grad, kept, layers, x_size), None, None, None
         if net.n_networks == 1:
             grad = grad[0]
-        place, net.gradient_place = net.gradient_place, None
-        flat = torch.empty_like(net.flat) if place is None else place
-        gradients = net.stacked(flat)
+        flat = place = None
+        if for_flat:  # another pass may be the one that is to put its gradient there
+            place, net.gradient_place = net.gradient_place, None
+            flat = torch.empty_like(net.flat) if place is None else place
+        gradients = None if flat is None else net.stacked(flat)
         for i in range(len(layers) - 1, -1, -1):
-            _weight_gradient(kept[i], grad, gradients[i][0])
-            torch.sum(grad, dim=-2, keepdim=True, out=gradients[i][1])
+            if gradients is not None:
+                _weight_gradient(kept[i], grad, gradients[i][0])
+                torch.sum(grad, dim=-2, keepdim=True, out=gradients[i][1])
             if i > 0:
                 memory = net.scratch.place("gradient", i % 2, kept[i].shape, grad)
                 grad = _backward_through(grad, layers[i][0].mT, kept[i], memory)
@@ -120,7 +123,7 @@ class Stack(torch.autograd.Function):
             for_input = _product(grad, layers[0][0].mT)
             for_input = for_input.sum(dim=0) if net.n_networks > 1 else for_input
         return (
-            flat if for_flat and place is None else None,
+            flat if place is None else None,
             for_input[:, :x_size] if for_input is not None and for_x else None,
             for_input[:, x_size:] if for_input is not None and for_action else None,
             None,
@@ -166,7 +169,7 @@ def _action_gradient(grad: Tensor, kept: Sequence[Tensor], layers: Sequence[Laye
     everywhere = torch.arange(grad.shape[1], device=grad.device)
     total = grad.new_zeros(grad.shape[1], layers[0][0].shape[-2] - x_size)
     for n in range(len(grad)):
-        rows = grad[n, :, 0].nonzero().squeeze(-1) if grad.device.type == "cpu" else everywhere
+        rows = grad[n].any(dim=-1).nonzero().squeeze(-1) if grad.device.type == "cpu" else everywhere
         if not len(rows):
             continue
         every = len(rows) == grad.shape[1]

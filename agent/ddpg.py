@@ -85,8 +85,8 @@ class DDPG:
         """
         action = self.actor(x)[0].tanh()
         square = action.square().mean()
-        value = self.critic.held if self.config.target_critics else self.critic.first
-        loss = self.config.action_l2 * square - value(x, action).mean()
+        value = self.critic.held(x, action) if self.config.target_critics else self.critic.one(0, x, action)
+        loss = self.config.action_l2 * square - value.mean()
         if pull is not None:
             loss = loss + pull.loss(action)
         descend(self.actor_optimiser, loss, self.actor)

@@ -87,7 +87,9 @@ class Diagnosis:
             yield "same rewards", self._same_rewards(value, share)
         if gradient_steps < UPDATES_BEFORE:
             return
-        target, action = values(self._learner, batch, self._spec, self._config.agent.gamma)
+        agent = self._config.agent
+        drawn = getattr(agent, "target_critics", 0) > 0
+        target, action = values(self._learner, batch, self._spec, agent.gamma, drawn=drawn)
         if target is not None:
             low, high = at_bounds(target, batch.reward.numpy(), self._bounds, self._spec.reward_range)
             if max(low, high) > AT_BOUND:
@@ -130,7 +132,7 @@ class Diagnosis:
     def _at_bound(self, low: float, high: float) -> str:
         least, most = self._bounds
         if high > low:
-            more = self._advice({"n_critics": ", or --set agent.n_critics=2"})
+            more = self._safer_target
             return (
                 f"{high:.2f} of the critic's targets sit on the upper bound, {most:.3g}, where the goal is "
                 f"not reached: Q is overestimated. Lower {self._rate}{more}."
@@ -155,6 +157,13 @@ class Diagnosis:
         )
 
     @property
+    def _safer_target(self) -> str:
+        agent = self._config.agent
+        if getattr(agent, "target_critics", 0):
+            return ", or --set agent.target_critics=0, which takes the least of all critics"
+        return ", or --set agent.n_critics=2" if getattr(agent, "n_critics", 0) == 1 else ""
+
+    @property
     def _explore(self) -> str:
         settings = {name: f": --set agent.{name}=0.5" for name in ("random_share", "initial_alpha")}
         return f"Explore more{self._advice(settings)}"
@@ -169,19 +178,25 @@ class Diagnosis:
 
 
 @torch.no_grad()
-def values(learner: "Learner", batch: Batch, spec: GoalSpec, gamma: float) -> tuple[Floats | None, Floats]:
-    """Critic targets (n,) before they are clamped, and the mean policy's actions (n, action_size).
+def values(
+    learner: "Learner", batch: Batch, spec: GoalSpec, gamma: float, *, drawn: bool = False
+) -> tuple[Floats | None, Floats]:
+    """Critic targets (k, n) before they are clamped, and the mean policy's actions (n, action_size).
+
+    The least of all critics makes the target, and k is 1; where critics are drawn for it each has its own.
 
     The target critic is a mean over the last 1 / tau updates, so that one look sees many of them. An agent
     without a module of that name has no targets to look at.
     """
-    batch = batch.to(learner.actor.flat.device.type)
+    batch = batch.to(str(learner.actor.flat.device))
     x, next_x = learner.inputs.both_ends(batch).chunk(2)
     action, next_action = (learner.actor(one)[0][:, : spec.action_size].tanh() for one in (x, next_x))
     critic = learner.modules().get("target_critic")
     if critic is None:
         return None, action.cpu().numpy()
-    next_q = critic(next_x, next_action).squeeze(-1).amin(dim=0)
+    next_q = critic(next_x, next_action).squeeze(-1)
+    if not drawn:
+        next_q = next_q.amin(dim=0, keepdim=True)
     target = batch.reward + gamma * ~batch.terminated * next_q
     return target.cpu().numpy(), action.cpu().numpy()
 
@@ -226,7 +241,7 @@ def at_bounds(
     right where the goal is reached, and counts only where it is not: there it should lie a step below.
 
     Args:
-        target: (n,) reward + gamma * next value.
+        target: (..., n) reward + gamma * next value.
         reward: (n,).
         bounds: of values; where they are not finite nothing sits on them.
         reward_range: least and greatest reward.

@@ -119,6 +119,7 @@ class Experience:
         informative = faded(config.informative_share, env_steps, config.informative_share_steps)
         for buffer in self.buffers.values():
             buffer.informative_share = informative
+        self.own.tells_new_goals = self.imitation_weight(env_steps) > 0  # to whoever would follow them
         return faded(config.source_share, env_steps, config.source_share_steps)
 
     def end_discovery_if_due(self, env_steps: int) -> None:
@@ -287,7 +288,8 @@ def _require_told_apart(config: TrainConfig, spec: GoalSpec) -> None:
                 name,
                 f"{idle} where compute_reward does not give exactly two rewards, reached and not",
                 f"{value:g} in {spec.recipe.env_id}, which gives {least:g} to {most:g}",
-                f"Use the sparse version of the env, or --set {name}={idle}.",
+                f"Use the sparse version of the env, or --set {name}={idle}; --preset none leaves out all "
+                "settings of a preset.",
             )
 
 

@@ -74,7 +74,7 @@ class Ensemble(nn.Module):
         """
         if self.layer_norm:
             return self.plain(x, action)
-        out: Tensor = Stack.apply(self.flat, x, action, self, tracked, False)  # type: ignore[no-untyped-call]
+        out: Tensor = Stack.apply(self.flat, x, action, self, tracked, None)  # type: ignore[no-untyped-call]
         return out
 
     def held(self, x: Tensor, action: Tensor) -> Tensor:
@@ -84,12 +84,12 @@ class Ensemble(nn.Module):
         self.requires_grad_(True)
         return out
 
-    def first(self, x: Tensor, action: Tensor) -> Tensor:
-        """The outputs (b, outputs) of the first network alone; a gradient reaches the action and no more."""
+    def one(self, number: int, x: Tensor, action: Tensor) -> Tensor:
+        """The outputs (b, outputs) of one network alone; a gradient reaches the action and no more."""
         flat, x = self.flat.detach(), x.detach()
         if self.layer_norm:
-            return self.plain(x, action, flat)[0]
-        out: Tensor = Stack.apply(flat, x, action, self, None, True)  # type: ignore[no-untyped-call]
+            return self.plain(x, action, flat, which=[number])[0]
+        out: Tensor = Stack.apply(flat, x, action, self, None, number)  # type: ignore[no-untyped-call]
         return out[0]
 
     def plain(
@@ -160,7 +160,7 @@ def target_value(
     """
     if drawn:
         order = torch.randperm(critics.n_networks, generator=generator)
-        values = critics.plain(x, action, which=order[:drawn].tolist())
+        values = torch.stack([critics.one(number, x, action) for number in order[:drawn].tolist()])
     else:
         values = critics(x, action)
     return values.squeeze(-1).amin(dim=0)

@@ -30,7 +30,7 @@ from regoal.benchmarks.cell_run import Job, is_finished
 from regoal.benchmarks.cells import Cell, cells_of
 from regoal.benchmarks.grid import Suite, placed
 from regoal.benchmarks.parallel import POLL_SECONDS, NodeLost, ProcessDied
-from regoal.benchmarks.results import Results, write_results
+from regoal.benchmarks.results import DONE, Results, write_results
 from regoal.benchmarks.tables import read_rows
 from regoal.benchmarks.taken_over import take_over
 from regoal.envs.recipe import EnvRecipe
@@ -114,11 +114,13 @@ def run_suite(
         143 after a signal.
 
     Raises:
-        BadInput: a cell that cannot work, or a folder of something else; nothing has run.
+        BadInput: a cell that cannot work, or a folder of something else or of other settings; nothing has
+            run.
     """
     cells = cells_of(suite, out)
     wanted = named(cells, only)
     require_buildable(suite, cells)
+    _require_todays(cells, out)
     make_folder(suite, out)
     with RunLock(out), StopRequest() as stop:
         make_folder(suite, out)  # another process may have been quicker
@@ -136,6 +138,19 @@ def run_suite(
         say("stopped; the same command goes on")
         return 128 + stop.signal
     return EXIT_FAILED if schedule.failures.keys() & wanted else 0
+
+
+def _require_todays(cells: Sequence[Cell], out: Path) -> None:
+    """That what is finished has the settings of today: presets and defaults may have changed since.
+
+    Raises:
+        BadInput: it has others.
+    """
+    others = [cell.name for cell in cells if (cell.path / DONE).exists() and not is_finished(cell)]
+    if others:
+        got = f"{len(others)} finished with other settings, {others[0]} for example"
+        fix = "A preset or a default has changed since they ran: give another --out."
+        raise BadInput(str(out), "runs with the settings that the suite has now", got, fix)
 
 
 def named(cells: Sequence[Cell], text: str) -> set[str]:
@@ -184,7 +199,7 @@ class Schedule:
         self, suite: Suite, cells: list[Cell], out: Path, launcher: Launcher, silent_seconds: float
     ) -> None:
         self._cells, self._out, self._launcher, self._silent_seconds = cells, out, launcher, silent_seconds
-        self._origin = {"command": command_of(suite), "commit": commit()}
+        self._command = command_of(suite)
         self._finished = {cell.name for cell in cells if is_finished(cell)}
         self._before = len(self._finished)
         self._running: dict[str, Watched] = {}
@@ -244,7 +259,8 @@ class Schedule:
             ):
                 waiting.remove(cell)
                 self._attempts[cell.name] += 1
-                columns = dict(cell.columns) | self._origin
+                # The commit of now: the code may change while a benchmark runs.
+                columns = dict(cell.columns) | {"command": self._command, "commit": commit()}
                 self._running[cell.name] = Watched(cell, _size(cell.log), time.monotonic())
                 self._launcher.start(cell.name, Job(cell, columns))
 

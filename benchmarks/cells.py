@@ -45,8 +45,8 @@ from regoal.errors import BadInput
 SHAPES = tuple(f"agent.{name}" for name in SHAPING)
 LONGEST_NAME = 100  # of a folder: file systems take 255 bytes
 
-# Settings that are younger than published tables, and the value with which runs are as they were before:
-# left out there, so that the hashes in those tables still hold.
+# Settings that are younger than the table of transfer-push, and the value with which runs are as they were
+# before: left out there, so that its hashes still hold. Older tables have hashes of their own time.
 LATER = {"policy_average": 0.0, "practice": 0.0}
 LATER_OF_AGENTS = {"ddpg": {"target_critics": 0}}
 OF_ARMS = {*BUDGET, *START}  # settings that sources do not take over from them

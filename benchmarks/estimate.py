@@ -7,13 +7,13 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from regoal.agent.agents import agent_name
 from regoal.agent.config import TrainConfig
-from regoal.agent.interrupts import Stopped
+from regoal.agent.interrupts import Stopped, StopRequest
 from regoal.agent.modes import START
 from regoal.benchmarks.benchmark import minutes
 from regoal.benchmarks.cell_run import is_finished, printing_to
@@ -67,10 +67,9 @@ def measure(config: TrainConfig) -> Pace:
         # One evaluation, at the beginning: what comes after it is learning alone.
         config = dataclasses.replace(config, out=str(run), eval_interval=config.steps + 1, **fresh)
         with printing_to(Path(folder) / "log"):
-            threading.Thread(target=_stop_soon, args=(run,), daemon=True).start()
             before = time.process_time()  # a process starts and imports as fast as it can
             began = time.monotonic()
-            with contextlib.suppress(Stopped):
+            with _stopped_soon(run), contextlib.suppress(Stopped):
                 train(config)
             took = time.monotonic() - began
         evaluations = [float(row["wall_seconds"]) for row in read_rows(run / "metrics.csv")]
@@ -83,11 +82,26 @@ def measure(config: TrainConfig) -> Pace:
     )
 
 
-def _stop_soon(run: Path) -> None:
-    while not (run / "metrics.csv").exists() or not read_rows(run / "metrics.csv"):
-        time.sleep(0.05)
-    time.sleep(LEARNING_SECONDS)
-    os.kill(os.getpid(), signal.SIGTERM)
+@contextlib.contextmanager
+def _stopped_soon(run: Path) -> Iterator[None]:
+    """Ask this process to stop some seconds after the first evaluation of a run, unless it has ended."""
+    ended = threading.Event()
+
+    def stop() -> None:
+        while not (run / "metrics.csv").exists() or not read_rows(run / "metrics.csv"):
+            if ended.wait(0.05):
+                return
+        if not ended.wait(LEARNING_SECONDS):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    watch = threading.Thread(target=stop, daemon=True)
+    with StopRequest():  # takes the signal where it comes as the run has just ended by itself
+        watch.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            watch.join()
 
 
 def describe(suite: Suite, cells: Sequence[Cell], out: Path, jobs: int) -> str:

@@ -152,8 +152,10 @@ def run(name: str, out: Path, results: Path, stop: StopRequest) -> int:
                 code = 128 + stop.signal
                 break
             words = [word.format(**places) for word in shlex.split(command)]
-            if number == 0 and part.suite and (known := of_others(part.suite, part.only, out, results)):
-                words += ["--known", str(known)]
+            if number == 0 and part.suite:
+                words.append("--retry")  # or a cell that failed once would stay failed
+                if known := of_others(part.suite, part.only, out, results):
+                    words += ["--known", str(known)]
             say(f"{name}: python -m {shlex.join(words)}")
             if code := _call([sys.executable, "-m", *words], stop):
                 break

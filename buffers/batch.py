@@ -43,7 +43,7 @@ class Batch:
 
     def to(self, device: str) -> "Batch":
         """The batch on a device: itself where it is there already."""
-        if self.action.device.type == device:
+        if self.action.device == torch.device(device):
             return self
         return replace(
             self,

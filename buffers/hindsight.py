@@ -95,7 +95,7 @@ class HindsightBuffer:
         self._candidates = candidates
         self.informative_share = informative_share
         self.discovering = False
-        self._tells_new_goals = tells_new_goals
+        self.tells_new_goals = tells_new_goals
         self._tried = False
         self._memory = ReusedMemory(goal_spec)
 
@@ -251,7 +251,7 @@ class HindsightBuffer:
         rows.reward[:] = self.goal_spec.reward(rows.next_achieved_goal, rows.desired_goal)
         rows.terminated[:] = self.goal_spec.terminated(rows.next_achieved_goal, rows.desired_goal)
         rows.new_goal[:] = False
-        if self._tells_new_goals and n_relabelled:
+        if self.tells_new_goals and n_relabelled:
             achieved, desired = rows.achieved_goal[:n_relabelled], rows.desired_goal[:n_relabelled]
             ahead = goal_rows - relabelled.first_row - relabelled.t  # below 0 for what was only desired
             led_there = (ahead > 0) & (relabelled.t + ahead <= relabelled.length)

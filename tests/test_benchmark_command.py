@@ -1,7 +1,9 @@
 """`regoal benchmark` as a user types it: killed, stopped, gone on with, and the same table every time."""
 
+import json
 import os
 import random
+import shutil
 import signal
 import sys
 import time
@@ -88,6 +90,25 @@ def test_what_is_finished_never_runs_again(
     assert "4 of 4 cells finished, 4 of them before" in capsys.readouterr().err
     # The suite that lies beside the results is the suite.
     assert main(["benchmark", str(whole / "suite.toml"), "--out", str(whole)]) == 0
+
+
+def test_runs_of_settings_that_have_changed_since_are_kept_and_told(
+    suite: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where the preset of a suite, or a default, is not what it was."""
+    out = tmp_path / "out"
+    shutil.copytree(whole, out)
+    cell = next(out.glob("cells/*/scratch/seed-4"))
+    done = json.loads((cell / "cell.json").read_text())
+    (cell / "cell.json").write_text(json.dumps(done | {"config_hash": "0123456789ab"}))
+    before = (out / "results.csv").read_bytes()
+    assert main(["benchmark", str(suite), "--out", str(out)]) == 2
+    told = capsys.readouterr().err
+    assert "1 finished with other settings" in told
+    assert "scratch/seed-4" in told
+    assert "another --out" in told
+    assert (out / "results.csv").read_bytes() == before
+    assert (cell / "metrics.csv").is_file()
 
 
 def test_another_machine_goes_on_from_the_table(

@@ -10,11 +10,17 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from fake_spec import point_spec
 
 from regoal import DDPGConfig, SACConfig, TrainConfig, resume, train
 from regoal.agent import diagnosis, loop
 from regoal.agent.checkpoints import newest_checkpoint
 from regoal.agent.diagnosis import Diagnosis, at_bounds, largest_move, most_common, saturated_share
+from regoal.agent.learner import make_learner
+from regoal.agent.networks import Ensemble
+from regoal.agent.normaliser import Normaliser
+from regoal.agent.rollout import play
+from regoal.buffers.hindsight import HindsightBuffer
 from regoal.envs.goal_spec import GoalSpec
 from regoal.envs.point_reach import PointReach
 
@@ -111,6 +117,44 @@ def test_targets_sit_on_a_bound_where_they_cannot_be_right() -> None:
 
 def test_saturated_actions_are_counted_by_component() -> None:
     assert saturated_share(np.array([[1.0, -0.995], [0.98, 0.0]], np.float32)) == 0.5
+
+
+def test_where_a_critic_is_drawn_for_the_target_each_is_looked_at() -> None:
+    """The least of four hides one that overestimates, and every fourth target is its."""
+    agent, spec = dataclasses.replace(TINY, n_critics=4, target_critics=1), point_spec()
+    learner = make_learner(agent, spec, Normaliser(spec.observation_size, spec.goal_size), 0)
+    target_critic = learner.modules()["target_critic"]
+    assert isinstance(target_critic, Ensemble)
+    with torch.no_grad():
+        target_critic.layers()[-1][1][2] += 1_000.0
+    buffer = HindsightBuffer(spec, 100, strategy="future", seed=0)
+    buffer.add_episode(play(spec.recipe.build(), spec, learner.policy(), seed=0))
+    batch = buffer.sample(32)
+    drawn, _ = diagnosis.values(learner, batch, spec, 0.9, drawn=True)
+    least, _ = diagnosis.values(learner, batch, spec, 0.9)
+    assert drawn is not None
+    assert least is not None
+    assert (drawn.shape, least.shape) == ((4, 32), (1, 32))
+    bounds, reward = spec.value_bounds(0.9), batch.reward.numpy()
+    assert at_bounds(least, reward, bounds, spec.reward_range)[1] == 0
+    missed = float((reward < 0).mean())
+    assert at_bounds(drawn, reward, bounds, spec.reward_range)[1] == pytest.approx(missed / 4)
+
+
+@pytest.mark.parametrize(
+    ("critics", "drawn", "advice"),
+    [
+        (1, 0, "Lower agent.lr, or --set agent.n_critics=2."),
+        (2, 0, "Lower agent.lr."),
+        (4, 1, "Lower agent.lr, or --set agent.target_critics=0, which takes the least of all critics."),
+    ],
+)
+def test_what_is_tried_against_overestimation_is_not_what_is_there(
+    tmp_path: Path, critics: int, drawn: int, advice: str
+) -> None:
+    config = _config(tmp_path, agent=dataclasses.replace(TINY, n_critics=critics, target_critics=drawn))
+    told = Diagnosis(config, point_spec(), None, None)._at_bound(0.0, 0.9)  # type: ignore[arg-type]
+    assert told.endswith(f"Q is overestimated. {advice}")
 
 
 # Trainings

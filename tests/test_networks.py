@@ -54,18 +54,42 @@ def test_the_gradient_of_the_least_value_reaches_the_action(
 
 
 @given(st.integers(1, 3), some_sizes, st.integers(0, 9), st.sampled_from([False, True]), st.integers(0, 99))
-def test_the_first_network_alone_is_that_of_all(
+def test_one_network_alone_is_that_of_all(
     n: int, hidden: list[int], rows: int, layer_norm: bool, seed: int
 ) -> None:
     generator = torch.Generator().manual_seed(seed)
     net = Ensemble(n, [X_SIZE + 2, *hidden, 1], generator, layer_norm)
     x, action = normal(seed, rows, X_SIZE).requires_grad_(), normal(seed + 1, rows, 2).requires_grad_()
-    first, among_all = net.first(x, action), net.plain(x, action)[0]
-    torch.testing.assert_close(first, among_all)
-    found, expected = (gradients(values.sum(), action)[0] for values in (first, among_all))
+    alone, among_all = net.one(seed % n, x, action), net.plain(x, action)[seed % n]
+    torch.testing.assert_close(alone, among_all)
+    found, expected = (gradients(values.sum(), action)[0] for values in (alone, among_all))
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
     with pytest.raises(RuntimeError, match="not have been used in the graph"):
-        gradients(net.first(x, action).sum(), net.flat)
+        gradients(net.one(0, x, action).sum(), net.flat)
+
+
+@pytest.mark.parametrize("outputs", [2, 33])
+def test_the_gradient_of_any_output_reaches_the_action(outputs: int) -> None:
+    net = Ensemble(2, [X_SIZE + 2, 9, 7, outputs], torch.Generator().manual_seed(0))
+    x, action = normal(1, 6, X_SIZE), normal(2, 6, 2).requires_grad_()
+    for chosen in (0, outputs - 1):  # a cost beside a value, say
+        found, expected = (
+            gradients(function(x, action)[..., chosen].mean(), action)[0]
+            for function in (net.held, net.plain)
+        )
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_pass_that_wants_no_gradient_of_the_parameters_leaves_their_place_alone() -> None:
+    net, x = network(2, [7, 5], 1, 0), normal(0, 4, X_SIZE).requires_grad_()
+    net.requires_grad_(False)
+    held = net(x)
+    net.requires_grad_(True)
+    net.gradient_place = place = torch.full_like(net.flat, 3.0)
+    (found,) = torch.autograd.grad(held.sum(), x)
+    torch.testing.assert_close(found, torch.autograd.grad(net.plain(x).sum(), x)[0])
+    assert net.gradient_place is place
+    assert (place == 3.0).all()
 
 
 def test_rows_that_are_not_tracked_have_no_say_in_the_gradient() -> None:

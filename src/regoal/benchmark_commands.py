@@ -72,7 +72,8 @@ def benchmark(
         require_buildable(loaded, cells)
         with place:
             taken = {cell.name for cell, _ in to_take_over(cells, table)} if table else set()
-            wanted = [one for one in cells if one.name in named(cells, only)]
+            names = named(cells, only)
+            wanted = [one for one in cells if one.name in names]
             idle = {one.source.name for one in wanted if one.source}  # sources whose cells are all there
             idle -= {
                 one.source.name

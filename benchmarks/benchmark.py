@@ -120,8 +120,8 @@ def run_suite(
     cells = cells_of(suite, out)
     wanted = named(cells, only)
     require_buildable(suite, cells)
-    _require_todays(cells, out)
     make_folder(suite, out)
+    _require_todays(cells, out)
     with RunLock(out), StopRequest() as stop:
         make_folder(suite, out)  # another process may have been quicker
         launcher.prepare(out)

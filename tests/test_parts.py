@@ -102,7 +102,7 @@ def test_a_part_goes_on_from_the_table_among_the_results(
     (out / "found.csv").write_text("\n".join(before.splitlines()[:50]) + "\n")
     (out / "found.png").write_text("newer")
     assert main(command) == 0
-    assert calls == ["hand_made_part", f"hand_made_part --known {known}"]
+    assert calls == ["hand_made_part --retry", f"hand_made_part --retry --known {known}"]
     left = [line for line in lines if [line[1], line[2], line[8]] != own]
     assert 0 < len(left) < len(lines)
     assert list(csv.reader(known.read_text().splitlines())) == left

@@ -142,7 +142,7 @@ def test_episodes_that_cannot_be_written_never_cost_the_last_whole_checkpoint(
     assert leftovers(run) == []
 
 
-@pytest.mark.parametrize("most", [300, 3_000, 5_000])
+@pytest.mark.parametrize("most", [300, 2_000, 4_000])
 def test_files_that_may_not_grow_end_the_run_which_goes_on_later(run: Path, most: int) -> None:
     with limited(resource.RLIMIT_FSIZE, most), pytest.raises(SaveFault, match=r"File too large.*ulimit -f"):
         resume(run)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 import signal
 import tomllib
 from pathlib import Path
@@ -18,10 +19,13 @@ from regoal.agent.interrupts import Stopped
 from regoal.agent.machine import cores
 from regoal.agent.run_folder import RunLog, read_config
 from regoal.agent.validation import validated
-from regoal.benchmarks import learning, presets
+from regoal.benchmarks import ablation, learning, presets
+from regoal.benchmarks.cells import cells_of
 from regoal.benchmarks.curves import Curve, draw_medians
 from regoal.benchmarks.parallel import RunFailed
 from regoal.benchmarks.presets import chosen, configured, preset_for, preset_named
+from regoal.benchmarks.report_data import read_findings
+from regoal.benchmarks.report_text import headline
 from regoal.benchmarks.tables import read_rows, write_rows
 from regoal.cli import main
 from regoal.envs.recipe import require_registered
@@ -342,6 +346,16 @@ def test_the_guide_tells_what_presets_were_measured_to_do() -> None:
     }:
         (cell,) = learning.cells_of([(preset_named(name), env)], [int(seed)], Path("runs"))
         assert cell.config_hash == config_hash, f"{name} is not as it was measured at seed {seed}"
+
+
+def test_the_guide_tells_what_each_ingredient_was_measured_to_be_worth(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "benchmarks" / "suites" / "push-ablation.toml", tmp_path / "suite.toml")
+    shutil.copy(ROOT / "benchmarks" / "results" / "push-ablation.csv", tmp_path / "results.csv")
+    found, text = read_findings(tmp_path), (ROOT / "docs" / "objects.md").read_text()
+    assert ablation.table(found) in text
+    assert headline(found) in text
+    planned = {cell.config_hash for cell in cells_of(found.suite, tmp_path)}
+    assert {row["config_hash"] for row in found.results.rows} <= planned
 
 
 def test_the_readme_tells_what_presets_were_measured_to_do() -> None:

@@ -38,6 +38,7 @@ REFUSED_ENVS = {
     "MovingGoal": "expected the goal of the reset",
     "NoTimeLimit": "max_episode_steps: expected a time limit",
     "OtherTermination": "terminated at step 12",
+    "InvertedSuccess": "success False, as the reward -1 says",
     "PoliteInfoReward": "compute_reward reads info",
     "SilentTermination": "Add compute_terminated",
     "SimulatorReward": "whatever the simulator's state",

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from regoal.benchmarks.report_data import THRESHOLDS, Findings, read_findings
+from regoal.benchmarks.report_data import Findings, read_findings
+from regoal.benchmarks.report_scores import THRESHOLDS
 from regoal.benchmarks.report_text import difference, headline, number, steps
 from regoal.benchmarks.results import Results
 from regoal.errors import EXIT_BAD_INPUT, EXIT_FAILED, BadInput

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from regoal.benchmarks.curves import COLOURS, Curve
-from regoal.benchmarks.report_data import PROFILE, Arm
+from regoal.benchmarks.report_data import PROFILE
+from regoal.benchmarks.report_scores import Arm
 from regoal.benchmarks.statistics import Floats, bootstrap_interval
 
 DASHES = ("solid", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))  # when there are more arms than colours

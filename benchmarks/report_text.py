@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from regoal.benchmarks.comparisons import Verdict
 from regoal.benchmarks.measures import Reached
-from regoal.benchmarks.report_data import THRESHOLDS, Arm, Comparison, Estimate, Findings
+from regoal.benchmarks.report_data import Findings
+from regoal.benchmarks.report_scores import THRESHOLDS, Arm, Comparison, Estimate
 
 NAMED = 3  # arms in a headline; more are counted
 JUDGED = "mean success over the run"

@@ -11,7 +11,6 @@ A generation is written beside the others, synced, and renamed into place; it is
 The newest is the highest number whose manifest verifies.
 """
 
-import contextlib
 import json
 import os
 import re
@@ -251,7 +250,8 @@ def _write_all(folder: Path, files: Mapping[str, bytes]) -> None:
     for name, contents in files.items():
         most = MOST_JSON_BYTES if name.endswith(".json") else MOST_BYTES  # what can be read back
         if len(contents) > most:
-            raise BadInput(name, f"at most {most:,} bytes", f"{len(contents):,}", "Use smaller networks.")
+            fix = "Use smaller networks." if most == MOST_BYTES else ""
+            raise BadInput(name, f"at most {most:,} bytes", f"{len(contents):,}", fix)
         digests[name] = len(contents), sha256(contents)
         _write(folder / name, contents)
     body = {"schema": SCHEMA, "files": digests}
@@ -267,8 +267,11 @@ def _write(path: Path, contents: bytes) -> None:
 
 def _sweep(run: Path, folder: Path) -> None:
     """Delete episodes that no generation lists; none at all where one of them cannot be read just now."""
-    with contextlib.suppress(OSError):
-        sweep(run, list(_listed(folder)))
+    try:
+        kept = list(_listed(folder))
+    except OSError:
+        return
+    sweep(run, kept)
 
 
 def _listed(folder: Path) -> Iterator[Segment]:

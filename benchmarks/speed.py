@@ -98,13 +98,14 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="parts to measure")
     options = parser.parse_args()
     conditions()  # what is not installed is told now
-    whole = set(options.only) == set(PARTS)
-    for number, part in enumerate(options.only):
-        rows: list[Row] = []
+    rows: list[Row] = []
+    for part in options.only:
         for row in PARTS[part]():
             rows.append(row)
             print("  ".join(map(as_text, astuple(row))), flush=True)
-        write_results(options.results, rows, afresh=whole and number == 0)  # whatever becomes of the others
+        write_results(options.results, rows, afresh=False)  # whatever becomes of the others
+    if set(options.only) == set(PARTS):
+        write_results(options.results, rows, afresh=True)
     print(f"\n{table(read_rows(options.results / 'speed.csv'))}")
     return 0
 

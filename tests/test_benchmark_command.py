@@ -1,5 +1,6 @@
 """`regoal benchmark` as a user types it: killed, stopped, gone on with, and the same table every time."""
 
+import itertools
 import json
 import os
 import random
@@ -13,6 +14,7 @@ import pytest
 
 from regoal.agent import trust
 from regoal.agent.run_lock import RunLock
+from regoal.benchmarks import benchmark
 from regoal.benchmarks.results import COLUMNS, read_results
 from regoal.benchmarks.tables import read_rows
 from regoal.benchmarks.torture.benchmark_kills import Benchmark, wait_until
@@ -109,6 +111,16 @@ def test_runs_of_settings_that_have_changed_since_are_kept_and_told(
     assert "another --out" in told
     assert (out / "results.csv").read_bytes() == before
     assert (cell / "metrics.csv").is_file()
+
+
+def test_each_cell_has_the_commit_that_it_began_with(
+    suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits = (f"commit-{number}" for number in itertools.count())
+    monkeypatch.setattr(benchmark, "commit", lambda: next(commits))
+    assert main(["benchmark", str(suite), "--out", str(tmp_path / "out"), "--jobs", "1"]) == 0
+    by_arm = {row["arm"]: row["commit"] for row in read_rows(tmp_path / "out" / "results.csv")}
+    assert len(set(by_arm.values())) == 3
 
 
 def test_another_machine_goes_on_from_the_table(

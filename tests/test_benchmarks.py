@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -21,7 +21,17 @@ from regoal import BadInput, DDPGConfig, TrainConfig, train
 from regoal.agent.checkpoints import newest_checkpoint
 from regoal.agent.interrupts import Stopped
 from regoal.agent.modes import MODES
-from regoal.benchmarks import demo, experiment, going_on, modes, reach, shift_table, speed, speed_parts
+from regoal.benchmarks import (
+    demo,
+    estimate,
+    experiment,
+    going_on,
+    modes,
+    reach,
+    shift_table,
+    speed,
+    speed_parts,
+)
 from regoal.benchmarks.curves import Curve
 from regoal.benchmarks.measures import area, final_success, steps_to
 from regoal.benchmarks.parallel import RunFailed, run_all
@@ -502,3 +512,36 @@ def test_reach_goes_on_with_the_runs_that_it_has_not_measured(
     assert reach.main() == 0  # it is finished, so that it begins anew, elsewhere
     assert len(calls) == 21
     assert (tmp_path / "out-2" / "reach.csv").exists()
+
+
+def test_what_speed_has_measured_is_written_whatever_becomes_of_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def one() -> Iterator[speed.Row]:
+        yield speed.Row("a", 1.0, "peer", 2.0, "ms", 2.0, 1.0, 9)
+
+    def broken() -> Iterator[speed.Row]:
+        raise SystemExit("an unsteady machine")
+        yield
+
+    monkeypatch.setattr(speed, "PARTS", {"one": one, "broken": broken})
+    monkeypatch.setattr(speed, "conditions", lambda: {"cpu": "mine"})
+    monkeypatch.setattr("sys.argv", ["speed", "--results", str(tmp_path)])
+    gone = speed.Row("no longer measured", 1.0, "peer", 2.0, "ms", 2.0, 1.0, 9)
+    speed.write_results(tmp_path, [gone], afresh=True)
+    with pytest.raises(SystemExit, match="unsteady"):
+        speed.main()
+    assert {row["measure"] for row in read_rows(tmp_path / "speed.csv")} == {"a", "no longer measured"}
+    monkeypatch.setattr(speed, "PARTS", {"one": one})
+    assert speed.main() == 0
+    assert [row["measure"] for row in read_rows(tmp_path / "speed.csv")] == ["a"]
+
+
+def test_a_dry_run_is_not_ended_by_its_own_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimate, "LEARNING_SECONDS", 0.3)
+    (tmp_path / "metrics.csv").write_text("wall_seconds\n1\n")
+    with estimate._stopped_soon(tmp_path):
+        pass  # a run that has ended: nobody is asked to stop any more
+    with estimate._stopped_soon(tmp_path):
+        time.sleep(1)  # what the run's own handler no longer takes
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

@@ -9,12 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
 from regoal.envs.contract import constant_result
 from regoal.envs.goal_spec import GoalSpec
-from regoal.envs.recipe import EnvRecipe
+from regoal.envs.recipe import EnvRecipe, make
 from regoal.errors import BadInput
 
 TESTS = str(Path(__file__).parent)
@@ -134,6 +135,18 @@ def test_a_pickle_carries_no_env() -> None:
     assert copy == spec
     assert not copy._scorer
     assert spec._scorer
+
+
+def test_an_env_whose_dependency_is_missing_says_so_and_is_not_called_unknown() -> None:
+    def refuse() -> None:
+        raise gym.error.DependencyNotInstalled("pip install pybullet")
+
+    gym.register("needs/Bullet-v0", entry_point=refuse, max_episode_steps=5)
+    try:
+        with pytest.raises(BadInput, match=r"expected an env that can be built, got pip install pybullet"):
+            make("needs/Bullet-v0")
+    finally:
+        del gym.registry["needs/Bullet-v0"]
 
 
 def test_a_misspelt_id_is_told_the_right_one() -> None:

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from test_training import SMALL, SMALL_SAC, config, without_wall
 
-from regoal import BadInput, DDPGConfig, EnvFault, SACConfig, TrainConfig, train
+from regoal import BadInput, DDPGConfig, EnvFault, SACConfig, TrainConfig, resume, train
+from regoal.agent import loop
 from regoal.agent.checkpoints import newest_checkpoint
 from regoal.agent.clock import N_CLOCKS, Clock
 from regoal.agent.crew import Crew
@@ -23,6 +24,7 @@ from regoal.agent.machine import worker_count
 from regoal.agent.normaliser import Normaliser
 from regoal.agent.policy import Policy
 from regoal.agent.rollouts import Rollouts
+from regoal.agent.run_state import RunState
 from regoal.envs.goal_spec import GoalSpec
 from regoal.envs.point_reach import PointReach
 from regoal.envs.recipe import EnvRecipe
@@ -401,6 +403,28 @@ def test_a_policy_crosses_shared_memory_to_the_last_bit(spec: GoalSpec) -> None:
 def test_impossible_settings_are_refused(tmp_path: Path, changes: dict[str, object], message: str) -> None:
     with pytest.raises(BadInput, match=message):
         train(config(tmp_path / "run", **changes))
+
+
+def test_a_profile_is_of_one_sitting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(config(tmp_path / "run", profile=True, keep_replay=True))
+    told: list[float] = []
+
+    def report(clocks: object, seconds: float, workers: int) -> str:
+        told.append(seconds)
+        return ""
+
+    monkeypatch.setattr(loop, "profile_report", report)
+    read = RunState.from_json
+
+    def after_an_hour(values: object) -> RunState:
+        state = read(values)
+        state.wall_seconds += 3_600
+        return state
+
+    monkeypatch.setattr(RunState, "from_json", after_an_hour)
+    resume(tmp_path / "run", steps=600)
+    assert len(told) == 1
+    assert told[0] < 600
 
 
 @pytest.mark.parametrize("workers", [0, 1])

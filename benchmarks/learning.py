@@ -33,7 +33,7 @@ from regoal.benchmarks.cell_run import Job, is_finished, run_cell
 from regoal.benchmarks.cells import Cell, folder_name
 from regoal.benchmarks.curves import Curve, draw_medians
 from regoal.benchmarks.experiment import say
-from regoal.benchmarks.modes import success_at_home
+from regoal.benchmarks.modes import KEPT_SEED, success_at_home
 from regoal.benchmarks.parallel import run_all
 from regoal.benchmarks.presets import Preset, configured, preset_for, preset_named, presets
 from regoal.benchmarks.results import Results
@@ -104,8 +104,11 @@ def cells_of(
             numbers do not depend on them.
 
     Raises:
-        BadInput: a preset that does not work.
+        BadInput: a preset that does not work, or the seed whose episodes runs are tested in.
     """
+    if KEPT_SEED in seeds:
+        fix = "What comes of the runs is played in the evaluation episodes of that seed."
+        raise BadInput("seeds", f"any but {KEPT_SEED:,}", str(KEPT_SEED), fix)
     cells = []
     for preset, env in pairs:
         for seed in seeds:

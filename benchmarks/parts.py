@@ -124,8 +124,7 @@ PARTS = {
     **_learning_by_seed("FetchPickAndPlace-v4", "pick"),
     **_learning_by_seed("PointMaze_Medium-v3", "maze"),
     "learning-hand": _learning("HandReach-v3", "hand", 0),
-    # No preset is for it: nothing that was tried walks there.
-    "learning-ant": _learning("AntMaze_UMaze-v5", "maze", 0),
+    "learning-ant": _learning("AntMaze_UMaze-v5", "ant", 0),
     **{f"push-ablation-{seed}": _ablation("push-ablation", f"/seed-{seed}") for seed in range(3)},
     # A seed each, with its source: another machine goes on with the next.
     **{f"transfer-push-{seed}": _transfer("transfer-push", f"/seed-{seed}") for seed in range(5)},

@@ -41,7 +41,8 @@ def runs_in(path: Path) -> list[Path]:
     """
     if (located(path) / "config.toml").exists():
         return [path]
-    below = [found.parent for found in path.glob("seed-*/config.toml")]
+    found = (config.parent for config in path.glob("seed-*/config.toml"))
+    below = [run for run in found if run.name.removeprefix("seed-").isdigit()]  # and not those set aside
     return sorted(below, key=lambda run: (len(run.name), run.name)) or [path]
 
 

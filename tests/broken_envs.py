@@ -12,7 +12,14 @@ import numpy as np
 
 from regoal.envs.point_reach import PointReach
 
-KEEPS_THE_CONTRACT = ("Fine", "LoopableReward", "CostOfDistance", "SuccessAsFloat", "BlindToItself")
+KEEPS_THE_CONTRACT = (
+    "Fine",
+    "LoopableReward",
+    "CostOfDistance",
+    "SuccessAsFloat",
+    "BlindToItself",
+    "SuccessAtTimesWrong",
+)
 TIME_LIMIT = 50
 
 
@@ -87,6 +94,17 @@ class CrashPenalty(Fine):
         return observation, reward - 10.0 * (self.now == 7), *rest
 
 
+class DenseCrashPenalty(Fine):
+    """The same of a dense reward."""
+
+    def compute_reward(self, achieved_goal: Any, desired_goal: Any, info: Any) -> Any:
+        return -np.linalg.norm(achieved_goal - desired_goal, axis=-1)
+
+    def step(self, action: Any) -> Any:
+        observation, reward, *rest = super().step(action)
+        return observation, reward - 10.0 * (self.now == 7), *rest
+
+
 class ArrayReward(gym.Wrapper[Any, Any, Any, Any]):
     """compute_reward is neither batched nor loopable: an array for one pair, nothing for a batch."""
 
@@ -152,6 +170,14 @@ class SimulatorReward(Fine):
         return super().compute_reward(achieved_goal, desired_goal, info) - np.abs(self._velocity).sum()
 
 
+class SimulatorTermination(Fine):
+    """Ends at the goal where it is slow, too, and the speed is in no goal."""
+
+    def compute_terminated(self, achieved_goal: Any, desired_goal: Any, info: Any) -> Any:
+        reached = self.compute_reward(achieved_goal, desired_goal, info) == 0
+        return reached & bool(np.abs(self._velocity).sum() < 0.05)
+
+
 class Aliasing(Fine):
     """Returns its own array and moves it along in place."""
 
@@ -171,6 +197,45 @@ class DiscreteAction(Fine):
 
     def step(self, action: Any) -> Any:
         return super().step([[1, 0], [-1, 0], [0, 1], [0, -1]][int(action)])
+
+
+class ImageObservation(Fine):
+    """Declares a picture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        picture = gym.spaces.Box(0.0, 1.0, (2, 2))
+        self.observation_space = gym.spaces.Dict(
+            dict(self.observation_space.spaces) | {"observation": picture}
+        )
+
+
+class IntegerBox(Fine):
+    """Declares goals on a grid."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        grid = gym.spaces.Box(-9, 9, (2,), np.int64)
+        self.observation_space = gym.spaces.Dict(
+            dict(self.observation_space.spaces) | {"achieved_goal": grid}
+        )
+
+
+class UnequalGoals(Fine):
+    """Declares that three numbers are desired where two are achieved."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        goal = gym.spaces.Box(-1.0, 1.0, (3,))
+        self.observation_space = gym.spaces.Dict(dict(self.observation_space.spaces) | {"desired_goal": goal})
+
+
+class OneAction(Fine):
+    """Its box of actions is a point."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.action_space = gym.spaces.Box(0.5, 0.5, (2,), np.float32)
 
 
 class UnboundedAction(Fine):
@@ -200,6 +265,22 @@ class InvertedSuccess(Fine):
     def step(self, action: Any) -> Any:
         observation, reward, *rest, info = super().step(action)
         return observation, reward, *rest, info | {"is_success": bool(reward)}
+
+
+class SuccessAtTimesWrong(Fine):
+    """No fault, but odd: every fifth step tells the contrary."""
+
+    def step(self, action: Any) -> Any:
+        *rest, info = super().step(action)
+        return *rest, {"is_success": bool(info["is_success"]) != (self.now % 5 == 4)}
+
+
+class SuccessMostlyWrong(Fine):
+    """Three of five steps tell the contrary."""
+
+    def step(self, action: Any) -> Any:
+        *rest, info = super().step(action)
+        return *rest, {"is_success": bool(info["is_success"]) != (self.now % 5 < 3)}
 
 
 class BlindToItself(Fine):

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from regoal.agent.finetuning import resolve
 from regoal.agent.learner import set_actor
 from regoal.agent.networks import Ensemble
 from regoal.agent.policy import Policy
+from regoal.agent.rollouts import Rollouts
 from regoal.cli import main
 
 from .test_resume import Killed, _cut, assert_same, config
@@ -56,6 +58,34 @@ def test_it_changes_what_is_kept_and_nothing_of_what_is_learned(plain: Path, ave
     newest, kept = Policy.load(plain), Policy.load(averaged)
     np.testing.assert_array_equal(newest.std, kept.std)
     assert all((a != b).any() for a, b in zip(newest.weights, kept.weights, strict=True))
+
+
+def test_a_run_is_evaluated_by_the_mean_of_what_acted_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acted: list[Policy] = []
+    evaluated: list[Policy] = []
+    update, evaluate = PolicyAverage.update, Rollouts.evaluate
+
+    def noted(self: PolicyAverage, policy: Policy, steps: int, learned: int) -> None:
+        acted.append(policy)
+        update(self, policy, steps, learned)
+
+    def shown(self: Rollouts, policy: Policy, *arguments: Any, **options: Any) -> Any:
+        evaluated.append(policy)
+        return evaluate(self, policy, *arguments, **options)
+
+    monkeypatch.setattr(PolicyAverage, "update", noted)
+    monkeypatch.setattr(Rollouts, "evaluate", shown)
+    run = train(config(tmp_path / "run", policy_average=0.5)).path
+    mean, means = acted[0].weights[0], [acted[0].weights[0]]
+    for block, policy in enumerate(acted, start=1):  # of 100 steps each, all of them learned from
+        mean = mean + min(100 / (0.5 * 100 * block), 1.0) * (policy.weights[0] - mean)
+        means.append(mean)
+    assert len(means) == 7
+    assert not np.array_equal(means[6], acted[-1].weights[0])
+    for policy, expected in zip([*evaluated, Policy.load(run)], [*means[::2], mean], strict=True):
+        np.testing.assert_allclose(policy.weights[0], expected, rtol=1e-5)
 
 
 def test_a_run_that_was_killed_goes_on_with_its_average(tmp_path: Path, averaged: Path) -> None:

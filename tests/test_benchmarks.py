@@ -38,6 +38,7 @@ from regoal.benchmarks.parallel import RunFailed, run_all
 from regoal.benchmarks.results import read_results
 from regoal.benchmarks.statistics import bootstrap_interval, wilson_interval
 from regoal.benchmarks.tables import read_rows
+from regoal.envs.shift import Shift
 from regoal.envs.shift_levels import LEVELS, MEASURED
 
 ROOT = Path(__file__).parent.parent
@@ -261,6 +262,52 @@ def test_the_committed_speed_has_every_measure_and_repetition() -> None:
     assert len(sampled) == 4 * 3 + 2
 
 
+def test_each_seed_of_demo_and_modes_starts_from_the_source_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (demo, experiment):
+        monkeypatch.setattr(module, "resolve", lambda source, target: (source, target.out, target.seed))
+    reach_modes = modes.EXPERIMENTS["reach"]
+    for seed in (0, 1):
+        configs: list[Any] = [demo.arm_config(tmp_path, arm, seed) for arm in demo.ARMS]
+        configs += [
+            experiment.arm_config(reach_modes, tmp_path, reach_modes.shifts[0], arm, seed)
+            for arm in reach_modes.arms
+        ]
+        for source, out, of in configs:
+            assert (source, Path(out).name, of) == (
+                tmp_path / "source" / f"seed-{seed}",
+                f"seed-{seed}",
+                seed,
+            )
+
+
+def test_what_is_kept_on_the_source_is_that_of_the_same_arm_and_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Success at home is made up: 0.5 and 1 of the sources, and an eighth more for each mode after them."""
+    small = replace(modes.EXPERIMENTS["reach"], seeds=(0, 1))
+    order = ["source", *MODES]
+
+    def home(run: Path) -> float:
+        of = "source" if run.parent.name == "source" else run.parent.name
+        return (order.index(of) / 8 if of != "source" else 1.0) * (0.5 if run.name == "seed-0" else 1.0)
+
+    curve = Curve(np.arange(4) * 100, np.array([[0.0, 0.5, 1.0, 1.0], [0.0, 1.0, 1.0, 1.0]]))
+    monkeypatch.setattr(modes, "EXPERIMENTS", {"reach": small})
+    monkeypatch.setattr(modes, "run_experiment", lambda *arguments: None)
+    monkeypatch.setattr(modes, "all_results", lambda function, runs, jobs: [home(run) for run in runs])
+    monkeypatch.setattr(modes, "read_modes", lambda *arguments: dict.fromkeys(MODES, curve))
+    monkeypatch.setattr("sys.argv", ["modes", "--out", str(tmp_path / "out"), "reach"])
+    (tmp_path / "out").mkdir()
+    assert modes.main() == 0
+    rows = read_rows(tmp_path / "out" / "modes-reach.csv")
+    assert [(row["arm"], row["seed"]) for row in rows] == [(mode, seed) for mode in MODES for seed in "01"]
+    assert [float(row["kept_on_source"]) for row in rows] == [
+        order.index(mode) / 8 for mode in MODES for _ in range(2)
+    ]
+
+
 def test_the_guide_shows_the_committed_comparison_of_modes() -> None:
     rows = read_rows(RESULTS / "modes-reach.csv")
     assert {row["arm"] for row in rows} == set(MODES)
@@ -276,6 +323,8 @@ def test_the_levels_are_those_whose_cost_was_measured(name: str) -> None:
     assert rows[0].success >= 0.55  # a policy that cannot do its task shows nothing
     found = {row.family: [one.value for one in rows if one.family == row.family] for row in rows[1:]}
     del found["combined"]
+    for row in (one for one in rows if one.family == "combined"):
+        assert row.shift == str(Shift.parse(f"combined={row.level}").resolved(row.env)), row.level
     for family, figures in LEVELS[name].items():
         assert found.pop(family) == ([None] if figures is None else list(figures)), family
     assert not found

@@ -26,12 +26,14 @@ from regoal.benchmarks.beside_table import (
     by_side,
     curves_of,
     merged,
+    newest,
     rows_of,
     verdict,
 )
 from regoal.benchmarks.tables import read_rows, write_rows
 from regoal.envs.goal_spec import GoalSpec
 
+ROOT = Path(__file__).parents[1]
 POINT = "regoal/PointReach-v0"
 OURS, THEIRS = "regoal 0.1.0", "stable-baselines3 2.9.2"
 TINY = """
@@ -76,6 +78,21 @@ def test_the_table_shows_the_newest_evaluation_at_each_minute() -> None:
     ]
     lines = as_table(ours + theirs, 30.0).splitlines()[2:]
     assert [line.split(" | ")[0] for line in lines] == [f"| {m}" for m in (1, 2, 5, 10, 15, 20, 25, 30)]
+
+
+def test_the_guide_and_the_readme_tell_what_was_measured() -> None:
+    measured = read_rows(ROOT / "benchmarks" / "results" / "beside.csv")
+    shown = [row for row in measured if (row["env"], row["seed"]) == ("FetchPush-v4", "0")]
+    assert as_table(shown, 30) in (ROOT / "docs" / "objects.md").read_text()
+    ended = {side: newest(one, 30) for side, one in by_side(shown).items()}
+    (ours, us), (theirs, them) = ended.items()
+    assert us is not None
+    assert them is not None
+    told = (
+        f"After 30 minutes {ours} is at {float(us['success']):.2f} of 50 episodes and {theirs} at "
+        f"{float(them['success']):.2f}"
+    )
+    assert told in (ROOT / "README.md").read_text(), told
 
 
 def test_misses_are_told() -> None:

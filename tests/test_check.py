@@ -52,6 +52,13 @@ BROKEN = [
     ("NanObservation", "observations", "'observation' at step 20 of episode 0", "finite", "nan at index 1"),
     ("NanReward", "reward", "reward at step 20 of episode 0", "one finite number", "nan"),
     ("CrashPenalty", "reward", "reward at step 7 of episode 0", "-1.0", "-11.0 (5 of 250 steps differ)"),
+    (
+        "DenseCrashPenalty",
+        "reward",
+        "reward at step 7 of episode 0",
+        "as compute_reward(next achieved_goal",
+        "(5 of 250 steps differ)",
+    ),
     ("ArrayReward", "reward of pairs", "compute_reward", "one number for one pair", "shape (2,) for a pair"),
     ("InfoReward", "reward of pairs", "compute_reward", "goal alone", "KeyError: 'cost'"),
     ("PoliteInfoReward", "reward", "reward at step 0", "0.0", "-0.5 (250 of 250 steps differ)"),
@@ -69,6 +76,17 @@ BROKEN = [
         "stays as it was",
         "writes into it",
     ),
+    (
+        "SimulatorTermination",
+        "termination, again",
+        "compute_terminated of the goals at step",
+        "simulator's state",
+        "later",
+    ),
+    ("ImageObservation", "observation space", "['observation']", "a Box of one dimension", "Box("),
+    ("IntegerBox", "observation space", "['achieved_goal']", "a float dtype", "int64"),
+    ("UnequalGoals", "observation space", "['achieved_goal']", "the shape of 'desired_goal' (3,)", "(2,)"),
+    ("OneAction", "action space", "action_space", "finite bounds with low < high", "low=[0.5 0.5]"),
     ("DiscreteAction", "action space", "action_space", "a bounded Box", "Discrete(4)"),
     ("UnboundedAction", "action space", "action_space", "finite bounds", "low=[-inf -inf]"),
     (
@@ -84,6 +102,13 @@ BROKEN = [
         "info at step 0 of episode 0",
         "success False, as the reward -1 says",
         "True (",
+    ),
+    (
+        "SuccessMostlyWrong",
+        "success and reward",
+        "info at step 0 of episode 0",
+        "as the reward",
+        "(150 of 250 steps differ)",
     ),
     ("NoSuccessKey", "success", "info", "'is_success' or 'success'", "the keys distance"),
     ("SuccessVanishes", "success", "info at step 10 of episode 0", "the key 'is_success'", "no keys"),
@@ -171,6 +196,11 @@ def test_the_list_of_broken_envs_is_complete() -> None:
 def test_what_is_unusual_but_right_passes(name: str) -> None:
     assert not failures(check_env(recipe_of(name)))
     require_contract(recipe_of(name)).close()
+
+
+def test_success_that_is_wrong_at_times_is_a_note() -> None:
+    (told,) = [one for one in check_env(recipe_of("SuccessAtTimesWrong")) if one.name == "success and reward"]
+    assert (told.verdict, told.detail) == ("note", "differ at 50 of 250 steps")
 
 
 def test_a_goal_that_cannot_be_seen_is_a_note() -> None:

@@ -58,7 +58,11 @@ def test_a_transition_is_rewarded_where_an_earlier_achieved_goal_no_longer_count
 
 
 def test_goals_stay_as_they_were_desired() -> None:
-    batch = buffer_of(*(tagged_episode(number, LENGTH) for number in range(5))).sample(200)
+    buffer = buffer_of(*(tagged_episode(number, LENGTH) for number in range(5)))
+    buffer.tells_new_goals, buffer.discovering = True, False
+    assert buffer.sample(200, reuse=True).new_goal.any()  # the memory that comes next has some
+    buffer.discovering = True
+    batch = buffer.sample(200, reuse=True)
     assert batch.n_relabelled == 0
     assert not batch.new_goal.any()
     assert np.array_equal(origin(batch).goal_number, origin(batch).number)

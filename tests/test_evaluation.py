@@ -155,6 +155,15 @@ def test_actions_reach_the_env_in_its_own_units() -> None:
     np.testing.assert_allclose(stretched.to_env(np.array([0, 0.5], np.float32)), [1, 2])
 
 
+def test_an_evaluation_plays_the_episodes_that_a_run_of_its_seed_is_evaluated_in() -> None:
+    spec = point_spec()
+    player = Player(spec, 7)
+    played = play_outcomes(spec, policy(TOWARDS_GOAL), episodes=5, seed=7)
+    assert played == [player.evaluate(policy(TOWARDS_GOAL), index) for index in range(5)]
+    assert played != play_outcomes(spec, policy(TOWARDS_GOAL), episodes=5, seed=8)
+    player.close()
+
+
 def test_evaluation_episodes_are_not_those_of_training() -> None:
     spec = point_spec()
     env, seen = spec.recipe.build(), []

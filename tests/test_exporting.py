@@ -131,6 +131,18 @@ def test_an_export_holds_the_curve_the_settings_and_networks_and_nothing_else(
     assert all(np.array_equal(array, full[name]) for name, array in arrays.items())
 
 
+def test_an_export_has_the_curve_up_to_its_checkpoint_and_no_further(
+    runs: dict[str, Path], tmp_path: Path
+) -> None:
+    run = shutil.copytree(runs["ddpg"], tmp_path / "run")
+    whole = (run / "metrics.csv").read_text()
+    (run / "metrics.csv").write_text(
+        whole + whole.splitlines()[-1] + "\n"
+    )  # killed before the next checkpoint
+    assert main(["export", str(run), "--out", str(tmp_path / "export"), *EPISODES]) == 0
+    assert (tmp_path / "export" / "metrics.csv").read_text() == whole
+
+
 def test_an_export_says_nothing_of_its_machine(exports: dict[str, Path]) -> None:
     for path in exports["ddpg"].rglob("*"):
         if path.suffix in (".toml", ".csv", ".json"):

@@ -13,11 +13,15 @@ from hypothesis import strategies as st
 from regoal import DDPGConfig, SACConfig, TrainConfig
 from regoal.agent import updating
 from regoal.agent.anchor import Pull
+from regoal.agent.checkpoints import newest_checkpoint
+from regoal.agent.ddpg import DDPG
 from regoal.agent.imitation import imitation, require_critic
-from regoal.agent.learner import make_learner
+from regoal.agent.learner import make_learner, state_of
 from regoal.agent.normaliser import Normaliser
+from regoal.agent.policy import Policy
 from regoal.agent.training import train
 from regoal.agent.validation import validated
+from regoal.benchmarks.tables import read_rows
 from regoal.buffers import HindsightBuffer
 from regoal.buffers.scores import reached
 from regoal.errors import BadInput
@@ -77,7 +81,32 @@ def test_without_a_new_goal_nothing_pulls() -> None:
     pull = imitation(learner, batch, 1.0)
     assert pull.rows is not None
     assert not pull.rows.any()
+    other = make_learner(SMALL, point_spec(), Normaliser(4, 2), 0)
     learner.update(batch, pull=pull)
+    other.update(batch)
+    one, two = state_of(learner), state_of(other)
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, two[name], err_msg=name)
+
+
+def test_each_row_is_judged_by_its_own_state_and_goal() -> None:
+    learner = make_learner(dataclasses.replace(SMALL, n_critics=2), point_spec(), Normaliser(4, 2), 0)
+    rng = np.random.default_rng(0)
+    learner.normaliser.update(rng.normal(1, 2, (9, 4)), rng.normal(0, 3, (9, 2)))
+    learner.inputs.refresh()
+    with torch.no_grad():
+        learner.actor.flat *= 5  # what is squashed is far from what is not
+    batch = dataclasses.replace(batch_of(n=200), new_goal=torch.from_numpy(rng.random(200) < 0.5))
+    critic, expected = learner.modules()["target_critic"], []
+    for i in range(200):
+        x = learner.inputs(batch.observation[i : i + 1], batch.desired_goal[i : i + 1])
+        own = learner.actor(x)[0].tanh()
+        better = critic(x, batch.action[i : i + 1]).min() > critic(x, own).min()
+        expected.append(bool(batch.new_goal[i]) and bool(better))
+    assert 20 < sum(expected) < int(batch.new_goal.sum()) - 20
+    pull = imitation(learner, batch, 1.0)
+    assert pull.rows is not None
+    assert pull.rows.tolist() == expected
 
 
 def test_only_its_rows_count_and_all_divide() -> None:
@@ -125,11 +154,39 @@ def test_the_weight_fades_and_an_actor_that_does_not_learn_is_not_pulled(
         return imitation(learner, batch, weight)
 
     monkeypatch.setattr(updating, "imitation", noted)
-    train(config(tmp_path / "run", imitation=2.0, imitation_steps=400, learning_starts=100, workers=0))
+    train(config(tmp_path / "run", imitation=2.0, imitation_steps=400, learning_starts=100, policy_delay=2))
+    # 25 updates after each of 200, 300 and 400 steps; the actor learns in every second one.
+    assert len(weights) == 38
     seen = list(dict.fromkeys(weights))
     assert seen[0] == pytest.approx(2.0 * (1 - 100 / 400))  # two episodes, 100 steps after learning started
     assert seen == sorted(seen, reverse=True)
     assert min(seen) > 0  # at 0 nothing is asked for any more
+
+
+def test_it_pulls_in_a_run_once_discovery_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pulls: list[Pull | None] = []
+    update = DDPG.update
+
+    def noted(self: DDPG, batch: Any, *, actor_learns: bool = True, pull: Pull | None = None) -> Any:
+        pulls.append(pull)
+        return update(self, batch, actor_learns=actor_learns, pull=pull)
+
+    monkeypatch.setattr(DDPG, "update", noted)
+    settings = {"discovery": 1.0, "discovery_steps": 150, "imitation_steps": 400, "eval_interval": 100}
+    run = train(config(tmp_path / "run", imitation=2.0, **settings)).path
+    told = "goals are learned after 200 env steps: discovery has had its 150 env steps"
+    assert told in capsys.readouterr().err
+    assert newest_checkpoint(run).state["progress"]["experience"]["goals_since"] == 200
+    weights = [float(row["imitation_weight"]) for row in read_rows(run / "metrics.csv")]
+    assert weights == pytest.approx([0, 0, 2, 1.5, 1, 0.5, 0])
+    assert [one is None for one in pulls] == [True] * 25 + [False] * 100 + [True] * 25
+    pulled = [bool(one.rows.any()) for one in pulls if one is not None and one.rows is not None]
+    assert np.mean(pulled) > 0.8
+    without = train(config(tmp_path / "without", imitation=0.0, **settings | {"imitation_steps": 0})).path
+    same = zip(Policy.load(run).weights, Policy.load(without).weights, strict=True)
+    assert not any(np.array_equal(one, other) for one, other in same)
 
 
 @pytest.mark.parametrize(

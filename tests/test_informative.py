@@ -106,6 +106,24 @@ def test_a_goal_that_is_achieved_already_is_drawn_again() -> None:
     assert new[1.0] == pytest.approx(1 - (3 / 4) ** 6, abs=0.06)
 
 
+def test_new_goals_go_to_the_rows_that_were_drawn_as_informative() -> None:
+    """Of two episodes one stays still: half of all rows are drawn from the other, and half from both."""
+    achieved = np.array(tagged_episode(1, 8).achieved_goal)
+    achieved[:, 1] = [0, 0, 0, 0, 0, 0, 0, 5, 5]
+    buffer = HindsightBuffer(
+        FakeScorer(max_episode_steps=8), 100, n_sampled_goal=99, seed=3, informative_share=0.5
+    )
+    buffer.add_episode(still_episode(0, 8))
+    buffer.add_episode(replace(tagged_episode(1, 8), achieved_goal=achieved))
+    batch = buffer.sample(60_000)
+    n = batch.n_relabelled
+    rows, goal = origin(batch), batch.desired_goal.numpy()[:n]
+    first = (rows.number[:n] == 1) & (rows.t[:n] == 0)
+    asked, chance = 0.5 / (0.5 + 0.25), 2 / 8  # of the rows of that episode; of a new goal in one draw
+    expected = asked * (1 - (1 - chance) ** 6) + (1 - asked) * chance
+    assert (goal[first, 1] == 5).mean() == pytest.approx(expected, abs=0.03)
+
+
 def test_a_mixture_draws_again_what_is_achieved_already_from_any_of_its_parts() -> None:
     """The object is pushed with the first step and rests: no later state holds a goal that is new there.
 

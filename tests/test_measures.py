@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from regoal.benchmarks import measures
-from regoal.benchmarks.curves import Curve, read_curve
+from regoal.benchmarks.curves import Curve, read_curve, up_to
 from regoal.benchmarks.measures import (
     Measures,
     column,
@@ -49,6 +49,14 @@ def test_the_area_is_the_mean_height_whatever_the_unit_of_steps() -> None:
 def test_the_area_weighs_evaluations_by_the_steps_between_them() -> None:
     uneven = Curve(np.array([0, 100, 400]), np.array([[0.0, 1.0, 1.0]]))
     np.testing.assert_allclose(measures.area(uneven), [(0.5 * 100 + 1.0 * 300) / 400])
+
+
+def test_a_curve_is_cut_on_the_line_between_two_evaluations() -> None:
+    cut = up_to(Curve(np.array([0, 200, 400]), np.array([[0.0, 0.4, 0.8], [0.2, 0.2, 0.0]])), 300)
+    np.testing.assert_allclose(cut.steps, [0, 200, 300])
+    np.testing.assert_allclose(cut.success, [[0.0, 0.4, 0.6], [0.2, 0.2, 0.1]])
+    whole = up_to(TUNED, 1_000)
+    np.testing.assert_array_equal(whole.steps, TUNED.steps)
 
 
 def test_final_success_is_the_mean_of_the_last_three_evaluations() -> None:

@@ -217,6 +217,28 @@ def _learner_and_batch(source: Path) -> tuple[Any, Batch]:
     return begun.learner, begun.experience.sample(32, 0)
 
 
+def test_a_sources_rows_are_never_imitated_and_its_informative_share_falls_with_the_runs_own(
+    sources: dict[str, Path],
+) -> None:
+    overrides = {"imitation": "2", "informative_share": "0.8", "informative_share_steps": "1000"}
+    config = resolve(
+        sources["ddpg"], FinetuneConfig(out="never", mode="rlpd", steps=300, overrides=overrides)
+    )
+    spec = training.GoalSpec.of("regoal/PointReach-v0")
+    experience = training.begin(training.validated(config), spec).experience
+    for episode in read_segments(sources["ddpg"], source_replay(config)):
+        experience.add(episode)
+    batch = experience.sample(256, 250)
+    assert batch.n_source == 128
+    assert not batch.new_goal[:128].any()
+    assert batch.new_goal[128:].any()
+    assert {name: one.informative_share for name, one in experience.buffers.items()} == {
+        "own": pytest.approx(0.6),
+        "source": pytest.approx(0.6),
+    }
+    spec.close()
+
+
 def test_critics_start_afresh_and_the_actor_does_not(tmp_path: Path, sources: dict[str, Path]) -> None:
     started = _begun(sources["sac"], tmp_path, "warm_start", critic_reset=True)
     scratch = _begun(sources["sac"], tmp_path, "scratch")

@@ -56,8 +56,9 @@ def test_the_policy_is_shown_the_goal_and_the_record_is_of_the_desired_one() -> 
     np.testing.assert_array_equal(asked.desired_goal, plain.desired_goal)
     np.testing.assert_array_equal(asked.observation[0], plain.observation[0])
     for episode, shown in ((plain, plain.desired_goal), (asked, goal)):
-        inputs = np.concatenate([episode.observation[0], shown]).astype(np.float32)
-        np.testing.assert_array_equal(episode.action[0], policy.mean_action(inputs))
+        for observation, action in zip(episode.observation, episode.action, strict=False):
+            inputs = np.concatenate([observation, shown]).astype(np.float32)
+            np.testing.assert_array_equal(action, policy.mean_action(inputs))
     assert not np.array_equal(plain.action[0], asked.action[0])
     rewards = spec.reward(asked.achieved_goal[1:], np.broadcast_to(asked.desired_goal, (len(asked), 2)))
     np.testing.assert_array_equal(asked.reward, rewards)

@@ -261,6 +261,7 @@ def test_learning_says_what_it_cannot_do(
         (["--preset", "other"], "preset: expected one that has envs, got 'other'. Name one: --env ENV."),
         (["--preset", "tinny"], "Did you mean tiny"),
         (["--seeds", "1..0"], "seeds: expected"),
+        (["--preset", "tiny", "--seeds", "1000"], "seeds: expected any but 1,000"),
     ):
         assert _learning(tmp_path, *arguments) == 2
         assert told in capsys.readouterr().err
@@ -366,7 +367,7 @@ def test_the_readme_tells_what_presets_were_measured_to_do() -> None:
     }
     ends: dict[str, list[dict[str, str]]] = {}
     for row in read_rows(ROOT / "benchmarks" / "results" / "learning.csv"):
-        if row["test_success"] and row["env"] in envs[row["preset"]]:
+        if row["test_success"] and row["env"] in envs.get(row["preset"], ()):
             ends.setdefault(row["preset"], []).append(row)
 
     def told(name: str, form: str) -> str:
@@ -379,7 +380,7 @@ def test_the_readme_tells_what_presets_were_measured_to_do() -> None:
     for name, form in (
         ("push", "{success} over 100 episodes at seeds 0 to 2, after {steps} env steps"),
         ("push", "in {least:.1f} to {most:.1f} minutes, evaluations included"),
-        ("sample-efficient", "it needs {steps} for {success}."),
+        ("sample-efficient", "fewer steps, {success} after {steps}."),
         (
             "pick",
             "ends at {success} after {steps} env steps, in {least:.0f} to {most:.0f} minutes on one core",

@@ -189,8 +189,15 @@ def test_too_few_seeds_are_said_to_be_too_few_and_enough_to_be_enough(tmp_path: 
         for arm, top in (("future", 0.8), ("none", 0.2))
         for seed in range(8)
     }
-    enough = read_findings(_made(tmp_path / "many", many, seeds='"0..7"', shifts='["action_gain=0.5"]'))
-    assert headline(enough) == "future (+0.50) has a higher mean success over the run than none."
+    eight = {"seeds": '"0..7"', "shifts": '["action_gain=0.5"]'}
+    out = _made(tmp_path / "many", many, **eight)
+    assert headline(read_findings(out)) == "future (+0.50) has a higher mean success over the run than none."
+    assert _sound(write_report(out)).row("future", "Judged")["Judged"] == "higher"
+    other = {"future": "none", "none": "future"}
+    turned: Runs = {(task, other[arm], seed): success for (task, arm, seed), success in many.items()}
+    out = _made(tmp_path / "turned", turned, **eight)
+    assert headline(read_findings(out)) == "future (-0.50) has a lower mean success over the run than none."
+    assert _sound(write_report(out)).row("future", "Judged")["Judged"] == "lower"
     same: Runs = {
         (GAIN, arm, seed): [0.0, 0.5, 0.5 + (seed % 2 if arm == "none" else 0.5) / 10, 0.5]
         for arm in ("future", "none")
@@ -198,6 +205,68 @@ def test_too_few_seeds_are_said_to_be_too_few_and_enough_to_be_enough(tmp_path: 
     }
     equal = read_findings(_made(tmp_path / "same", same, seeds='"0..7"', shifts='["action_gain=0.5"]'))
     assert headline(equal) == "No difference from none can be claimed of 1 arm, from 8 pairs each."
+
+
+def test_runs_are_compared_with_those_of_their_seed_where_others_are_missing(tmp_path: Path) -> None:
+    runs: Runs = {
+        (GAIN, "none", 0): [0.0] * 4,
+        (GAIN, "none", 1): [0.5] * 4,
+        (GAIN, "future", 1): [0.9] * 4,
+        (TURN, "none", 1): [0.5] * 4,
+        (TURN, "future", 0): [0.1] * 4,
+        (TURN, "future", 1): [0.7] * 4,
+    }
+    found = read_findings(_made(tmp_path / "out", runs))
+    assert {arm.name: (arm.seeds, arm.area.value) for arm in found.overall} == {
+        "future": ((1,), pytest.approx(0.8)),
+        "none": ((1,), pytest.approx(0.5)),
+    }
+    assert found.comparisons[0].verdict.difference == pytest.approx(0.3)
+
+
+def test_what_is_above_the_baseline_over_the_run_may_be_below_it_at_the_end(tmp_path: Path) -> None:
+    runs: Runs = {
+        (GAIN, arm, seed): success
+        for arm, success in (("future", [1.0, 0.9, 0.0, 0.0]), ("none", [0.0, 0.2, 0.5, 0.5]))
+        for seed in (0, 1)
+    }
+    (one,) = read_findings(_made(tmp_path / "out", runs, shifts='["action_gain=0.5"]')).comparisons
+    assert (one.area.value, one.final.value) == (1.0, 0.0)
+
+
+def test_intervals_are_of_their_figure_and_of_seeds_as_a_whole(tmp_path: Path) -> None:
+    shifts = [f"action_gain=0.{figure}" for figure in (3, 5, 7)]
+    runs: Runs = {
+        (f"regoal/PointReach-v0 {shift}", arm, seed): [float(seed)] * 4
+        for shift in shifts
+        for arm in ("future", "none")
+        for seed in (0, 1)
+    }
+    found = read_findings(_made(tmp_path / "out", runs, shifts=json.dumps(shifts)))
+    assert found.whole_seeds
+    arm = found.overall[0]
+    assert (arm.area.low, arm.area.value, arm.area.high) == (0.0, 0.5, 1.0)  # a seed is one draw, not three
+    _, low, high = found.profiles["future"]
+    assert (low[:-1].max(), high[:-1].min()) == (0.0, 1.0)
+    assert found.comparisons[0].area.value == 0.5
+    # Of eight seeds one succeeds. Four of them or more are drawn in 1 % of cases, three or more in 7 %.
+    runs = {(GAIN, "none", seed): [float(seed == 3)] * 4 for seed in range(8)}
+    out = _made(tmp_path / "eight", runs, seeds='"0..7"', shifts='["action_gain=0.5"]')
+    (arm,) = read_findings(out).overall
+    assert (arm.area.value, arm.area.low, arm.area.high) == (0.125, 0.0, 0.375)
+    assert (arm.area_iqm.value, arm.area_iqm.low, arm.area_iqm.high) == (0.0, 0.0, 0.25)
+    assert (arm.final.high, arm.final_iqm.high) == (0.375, 0.25)
+
+
+def test_a_claim_is_held_against_all_arms_that_were_planned(tmp_path: Path) -> None:
+    runs: Runs = {
+        (GAIN, f"{arm}-warm_start", seed): success
+        for (task, arm, seed), success in LEARNED.items()
+        if task == GAIN
+    }
+    out = _made(tmp_path / "out", runs, suite=PRETRAINED, shifts='["action_gain=0.5"]')
+    (one,) = read_findings(out).comparisons
+    assert one.verdict.level == pytest.approx(0.05 / 3)  # the two of zero_shot are still to come
 
 
 def test_tasks_in_different_envs_are_evidence_of_their_own(tmp_path: Path) -> None:

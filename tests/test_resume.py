@@ -228,7 +228,8 @@ def test_fine_tuning_goes_on_even_where_the_source_has_changed(
     tuned = FinetuneConfig(
         out="", mode=mode, shift="action_gain=0.5", steps=450, seed=1, normaliser=normaliser,
         eval_interval=200, eval_episodes=3, workers=0, keep_replay=True,
-        overrides={"checkpoint_interval": "150"},
+        overrides={"checkpoint_interval": "150", "agent.finetune_lr_share": "0.25"},
+        critic_reset=mode == "warm_start",  # fresh critics have the whole rate
     )  # fmt: skip
     start = lambda name: finetune(source, dataclasses.replace(tuned, out=str(tmp_path / name)))  # noqa: E731
     start("whole")

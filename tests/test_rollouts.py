@@ -25,6 +25,7 @@ from regoal.agent.normaliser import Normaliser
 from regoal.agent.policy import Policy
 from regoal.agent.rollouts import Rollouts
 from regoal.agent.run_state import RunState
+from regoal.benchmarks.tables import read_rows
 from regoal.envs.goal_spec import GoalSpec
 from regoal.envs.point_reach import PointReach
 from regoal.envs.recipe import EnvRecipe
@@ -425,6 +426,9 @@ def test_a_profile_is_of_one_sitting(tmp_path: Path, monkeypatch: pytest.MonkeyP
     resume(tmp_path / "run", steps=600)
     assert len(told) == 1
     assert told[0] < 600
+    # The clock of the run goes on where it was.
+    seconds = [float(row["wall_seconds"]) for row in read_rows(tmp_path / "run" / "metrics.csv")]
+    assert seconds[-1] > 3_600 > seconds[0]
 
 
 @pytest.mark.parametrize("workers", [0, 1])

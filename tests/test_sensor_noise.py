@@ -2,7 +2,9 @@
 
 import dataclasses
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,11 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regoal import BadInput, FinetuneConfig, finetune, resume
+from regoal.agent import loop
 from regoal.agent.checkpoints import newest_checkpoint
 from regoal.agent.evaluation import evaluate
+from regoal.agent.loop import Training
 from regoal.agent.normaliser import Normaliser
 from regoal.agent.policy import Policy
 from regoal.agent.sensor_noise import LEAST_GAIN, SensorNoise
+from regoal.agent.updating import make_updates
 from regoal.cli import main
 from regoal.envs.goal_spec import GoalSpec
 
@@ -204,6 +209,36 @@ def test_an_anchor_pulls_to_what_the_source_would_do_with_its_sensors_as_they_we
     snapshots = newest_checkpoint(finetune(source, target).path).snapshots()
     np.testing.assert_array_equal(snapshots["anchor.std"], snapshots["inputs.std"])
     np.testing.assert_array_equal(snapshots["anchor.mean"], Policy.load(source).mean)
+
+
+@pytest.mark.parametrize("normaliser", ["damp", "refit"])
+def test_critics_that_warm_up_see_what_they_will_see_and_the_policy_stays_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, normaliser: str
+) -> None:
+    source = train(config(tmp_path / "source")).path
+    seen: list[tuple[int, Any, Any, Any]] = []
+
+    def updates(run: Training, poll: Callable[[], object]) -> None:
+        make_updates(run, poll)
+        _, std = run.learner.inputs.statistics()
+        seen.append((run.state.gradient_steps, std.numpy().copy(), run.acting.std, run.policy.std))
+
+    monkeypatch.setattr(loop, "make_updates", updates)
+    target = FinetuneConfig(
+        out=str(tmp_path / "run"), shift="observation_noise=0.1", normaliser=normaliser, steps=600,
+        eval_interval=100, eval_episodes=2, workers=0, critic_warmup_steps=300,
+    )  # fmt: skip
+    finetune(source, target)
+    before = Policy.load(source).std
+    assert [updated > 0 for updated, *_ in seen] == [False] + [True] * 5
+    for number, (_, shown, acting, kept) in enumerate(seen):
+        if number < 4:  # the buffer is filled, then the critics learn alone for three blocks of 100 steps
+            np.testing.assert_array_equal(acting, before)
+            np.testing.assert_array_equal(kept, before)
+        else:
+            np.testing.assert_array_equal(acting, shown)
+            np.testing.assert_array_equal(kept, shown)
+        assert (shown / before).max() > 5 if number else (shown == before).all()
 
 
 def test_an_export_of_a_damped_run_plays_as_it_does(tmp_path: Path) -> None:

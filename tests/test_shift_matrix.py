@@ -7,7 +7,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from shift_play import ALL_ENVS, POINT, as_bytes, episode_bytes, everything, identity
 
-from regoal.envs.recipe import make
+from regoal.envs.recipe import Env, make
 from regoal.envs.shift import Shift, Term
 from regoal.envs.shift_families import families_for, list_families
 from regoal.envs.shift_family import COMBINED, LEVEL_NAMES
@@ -33,13 +33,27 @@ VALUES = {  # unlike those that change nothing, and taken by every env where the
 }
 
 
+def _played(env: Env) -> list[bytes]:
+    """What an agent sees in an episode of 25 steps, and what the env makes of pairs of goals."""
+    actions, low, high = np.random.default_rng(0), env.action_space.low, env.action_space.high  # type: ignore[attr-defined]
+    observation, _ = env.reset(seed=0)
+    achieved = observation["achieved_goal"]
+    away = np.geomspace(1e-3, 3, 200)[:, None] * np.eye(len(achieved))[0]
+    score = env.get_wrapper_attr("compute_reward")
+    seen = [np.array([float(score(achieved, achieved + offset, {})) for offset in away]).tobytes()]
+    for _ in range(25):
+        seen.append(as_bytes(observation))
+        observation, *_ = env.step(actions.uniform(low, high).astype(np.float32))
+    return seen
+
+
 def _one(family: str, value: float) -> Shift:
     return Shift((Term(family, (value,)),))
 
 
 @pytest.mark.parametrize("env_id", ALL_ENVS)
 def test_every_family_works_or_is_refused_with_the_reason(env_id: str) -> None:
-    env = make(env_id)
+    env, plain = make(env_id), make(env_id)
     applicable = families_for(env)
     actions = np.random.default_rng(0)
     for family in list_families():
@@ -60,11 +74,12 @@ def test_every_family_works_or_is_refused_with_the_reason(env_id: str) -> None:
             low, high = env.action_space.low, env.action_space.high  # type: ignore[attr-defined]
             observation, reward, *_ = shifted.step(actions.uniform(low, high).astype(np.float32))
             assert np.isfinite(float(reward))
+        assert _played(shifted) != _played(plain), f"{family.name} changes nothing"
         _one(family.name, family.identity).apply(env).reset()  # as it was, for the next family
     fresh = make(env_id)
     assert episode_bytes(env, 3) == episode_bytes(fresh, 3)
-    env.close()
-    fresh.close()
+    for one in (env, plain, fresh):
+        one.close()
 
 
 @pytest.mark.parametrize("env_id", ALL_ENVS)

@@ -1,4 +1,7 @@
-"""Shifts of the physics, proved by what happens in the env, never by reading a parameter back."""
+"""Shifts of the physics, proved by what happens in the env, and not by reading a parameter back.
+
+What a shift leaves alone, nobody sees happen: that is read in the model.
+"""
 
 import copy
 from typing import Any
@@ -114,6 +117,45 @@ def test_friction_sets_how_far_the_ant_slides() -> None:
     assert distances[0] > 4 * distances[2]
 
 
+def _changed(env_id: str, shift: str, figures: str) -> dict[str, NDArray[Any]]:
+    """What a shift makes of figures of the model that are not 0, by the name of their body or joint."""
+    plain, shifted = make(env_id), make(env_id, shift)
+    shifted.reset(seed=0)
+    model, other = (env.unwrapped.model for env in (plain, shifted))  # type: ignore[attr-defined]
+    before, after = getattr(model, figures), getattr(other, figures)
+    found = {}
+    for row in np.flatnonzero((before != after).reshape(len(before), -1).any(axis=1)):
+        if figures == "geom_friction":
+            name = model.body(model.geom_bodyid[row]).name
+        else:
+            name = model.joint(model.dof_jntid[row]).name
+        found[name] = after[row] / before[row]
+    plain.close()
+    shifted.close()
+    return found
+
+
+def test_the_fingers_keep_their_friction() -> None:
+    found = _changed("FetchPickAndPlace-v4", "friction=0.3", "geom_friction")
+    assert set(found) == {"object0", "table0"}
+    for name, ratios in found.items():
+        np.testing.assert_allclose(ratios, [0.3] * 3, err_msg=name)  # sliding, torsional, rolling
+
+
+def test_hinges_alone_are_damped() -> None:
+    found = _changed("FetchPickAndPlace-v4", "joint_damping=4", "dof_damping")
+    env: Any = make("FetchPickAndPlace-v4").unwrapped
+    hinges = {
+        env.model.joint(joint).name
+        for joint in range(env.model.njnt)
+        if env.model.jnt_type[joint] == mujoco.mjtJoint.mjJNT_HINGE
+    }
+    assert set(found) == hinges
+    assert len(hinges) > 7
+    np.testing.assert_allclose(np.array(list(found.values())), 4.0)
+    env.close()
+
+
 # --- mass ---------------------------------------------------------------------------------------------
 
 
@@ -140,6 +182,17 @@ def test_object_mass_divides_the_acceleration_under_a_fixed_force_and_torque(
     assert (gained[""] > 0).all()
     np.testing.assert_allclose(gained["object_mass=0.5"] / gained[""], 2, rtol=0.1)
     np.testing.assert_allclose(gained["object_mass=5"] / gained[""], 0.2, rtol=0.1)
+
+
+def test_contacts_know_of_the_new_mass() -> None:
+    weights = []
+    for shift in ("", "object_mass=10"):
+        env = make("FetchPush-v4", shift)
+        env.reset(seed=0)
+        model: Any = env.unwrapped.model  # type: ignore[attr-defined]
+        weights.append(model.body_invweight0[model.body("object0").id].copy())
+        env.close()
+    np.testing.assert_allclose(weights[0] / weights[1], 10.0, rtol=1e-6)
 
 
 def test_a_heavier_object_is_still_pushed_but_slows_the_arm() -> None:

@@ -11,6 +11,7 @@ from shift_play import FETCH, POINT, no_action
 from regoal.envs.point_reach import PointReach
 from regoal.envs.recipe import Env, make
 from regoal.envs.shift import Shift
+from regoal.envs.shift_scenes import POINT_REACH_WALL
 from regoal.errors import EnvFault
 
 Floats = NDArray[np.float64]
@@ -76,6 +77,8 @@ def test_noise_is_on_the_observation_only_white_and_of_the_right_size(env_id: st
     assert abs(error.std() - 0.02) < 0.002
     assert abs(error.mean()) < 0.003
     assert abs(np.corrcoef(error[1:].ravel(), error[:-1].ravel())[0, 1]) < 0.12
+    np.testing.assert_allclose(error.std(axis=0), 0.02, rtol=0.3)
+    assert np.abs(np.corrcoef(error.T) - np.eye(error.shape[1])).max() < 0.5  # each has its own
     plain.close()
     noisy.close()
 
@@ -149,6 +152,67 @@ def test_action_bias_moves_it_as_that_action_would(bias: float) -> None:
             biased.step(np.zeros(2, np.float32))[0],
         )
         np.testing.assert_array_equal(left_alone["observation"], pushed["observation"])
+
+
+def _received(env: Env, actions: NDArray[np.float32]) -> Floats:
+    """What reaches the env below a shift."""
+    base: Any = env.unwrapped
+    received, step = [], base.step
+
+    def recorded(action: NDArray[np.float32]) -> Any:
+        received.append(np.array(action, np.float64))
+        return step(action)
+
+    base.step = recorded
+    for index, action in enumerate(actions):
+        if index % 50 == 0:
+            env.reset(seed=index)
+        env.step(action)
+    env.close()
+    return np.stack(received)
+
+
+@pytest.mark.parametrize(
+    ("shift", "expected"),
+    [
+        ("action_rotation=90", [-0.2, 0.1, 0.3, 0.4]),  # x and y alone turn
+        ("action_gain=0.5", [0.05, 0.1, 0.15, 0.2]),
+        ("action_bias=0.2", [0.3, 0.4, 0.5, 0.6]),
+    ],
+)
+def test_every_component_of_an_action_is_shifted(shift: str, expected: list[float]) -> None:
+    action = np.array([[0.1, 0.2, 0.3, 0.4]], np.float32)
+    (received,) = _received(make("FetchPush-v4", shift), action)
+    np.testing.assert_allclose(received, expected, atol=1e-6)
+
+
+def test_every_component_of_an_action_has_noise_of_its_own() -> None:
+    noise = _received(make("FetchPush-v4", "action_noise=0.2"), np.zeros((300, 4), np.float32))
+    np.testing.assert_allclose(noise.std(axis=0), 0.2, rtol=0.2)
+    assert np.abs(np.corrcoef(noise.T) - np.eye(4)).max() < 0.25
+
+
+def test_what_a_seed_draws_for_a_shift_has_nothing_to_do_with_what_the_env_draws() -> None:
+    """Or hard worlds would have starts and goals of their own."""
+    env = make(POINT, "action_gain=0.5..2")
+    drawn = []
+    for seed in range(400):
+        observation, info = env.reset(seed=seed)
+        gain = float(info["shift"].removeprefix("action_gain="))
+        drawn.append([gain, *observation["achieved_goal"], *observation["desired_goal"]])
+    correlations = np.corrcoef(np.array(drawn).T)[0, 1:]
+    assert np.abs(correlations).max() < 0.2
+    generators = [env.get_wrapper_attr(name).bit_generator for name in ("_draws", "_noise")]
+    keys = [one.seed_seq.spawn_key for one in generators]
+    assert len({(), *keys}) == 3  # the env's own generator has none
+
+
+def test_the_point_stops_at_its_wall() -> None:
+    env = make(POINT)
+    env.reset(seed=0)
+    for _ in range(50):
+        observation, *_ = env.step(np.ones(2, np.float32))
+    np.testing.assert_array_equal(observation["achieved_goal"], [POINT_REACH_WALL] * 2)
 
 
 def test_action_bias_makes_the_gripper_drift_in_proportion() -> None:

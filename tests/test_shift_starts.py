@@ -60,6 +60,17 @@ def test_the_point_starts_in_a_smaller_or_larger_square(factor: float) -> None:
     np.testing.assert_array_equal(_resets(plain, "desired_goal"), _resets(shifted, "desired_goal"))
 
 
+def test_sensors_read_where_the_object_was_put() -> None:
+    plain = make("FetchPush-v4", "start_region=1.2")
+    off = make("FetchPush-v4", "start_region=1.2,observation_bias=0.1,observation_delay=1")
+    for seed in range(3):
+        true, read = plain.reset(seed=seed)[0]["observation"], off.reset(seed=seed)[0]["observation"]
+        np.testing.assert_allclose(read, true + 0.1, rtol=1e-12)
+        np.testing.assert_array_equal(off.step(no_action(off))[0]["observation"], read)
+    plain.close()
+    off.close()
+
+
 def test_start_and_goal_regions_do_not_disturb_each_other() -> None:
     alone = {
         key: _resets(make("FetchPush-v4", shift), key)

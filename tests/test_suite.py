@@ -153,6 +153,23 @@ def test_what_stands_last_in_a_suite_wins(tmp_path: Path) -> None:
     assert (zero_shot.steps, zero_shot.eval_episodes) == (0, 20)
 
 
+def test_a_source_has_nothing_of_what_is_said_of_arms_alone(tmp_path: Path) -> None:
+    """Neither what is said of a mode, nor the budget of an agent's arms."""
+    text = WHOLE.replace(
+        "set = { steps = 900,", "set = { steps = 900, eval_interval = 50, eval_episodes = 7,"
+    )
+    text = text.replace("critic_warmup_steps = 150 }", 'critic_warmup_steps = 150, "agent.tau" = 0.5 }')
+    cells = {cell.name: cell.config for cell in cells_of(_suite(text), tmp_path)}
+    task = "regoal_PointReach-v0_action_rotation=90"
+    for agent in ("ddpg", "sac"):
+        warm = cells[f"{task}/{agent}-future-warm_start/seed-0"]
+        source = cells[f"source-regoal_PointReach-v0/{agent}/seed-0"]
+        assert warm.agent.tau == 0.5
+        assert source.agent.tau != 0.5
+        assert (source.steps, source.eval_interval, source.eval_episodes) == (1_000, 100, 20)
+    assert (warm.steps, warm.eval_interval, warm.eval_episodes) == (900, 50, 7)
+
+
 def test_what_is_said_of_arms_that_keep_weights_is_not_said_of_their_source(tmp_path: Path) -> None:
     text = WHOLE.replace(', "scratch", "zero_shot"', "").replace('mode = "scratch"', 'mode = "warm_start"')
     text = text.replace('[[skip]]\nmode = "zero_shot"\nrelabel = "none"\n', "")

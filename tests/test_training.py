@@ -25,6 +25,7 @@ from regoal.agent import training
 from regoal.agent.checkpoints import newest_checkpoint
 from regoal.agent.interrupts import Stopped
 from regoal.agent.loop import RunResult
+from regoal.agent.replay_files import read_segments
 from regoal.agent.rollouts import Rollouts
 from regoal.agent.run_folder import read_config
 from regoal.errors import TrainingFault
@@ -182,10 +183,34 @@ def test_ctrl_c_ends_with_a_checkpoint_and_the_handler_is_put_back(
 def test_input_statistics_are_fed_with_hindsight_goals_where_goals_are_relabelled(
     tmp_path: Path, relabel: str, goals_a_step: int
 ) -> None:
-    train(config(tmp_path / "run", relabel=relabel, steps=200))
+    train(config(tmp_path / "run", relabel=relabel, steps=200, keep_replay=True))
     arrays = newest_checkpoint(tmp_path / "run").learner_arrays()
     assert arrays["normaliser.goal.count"][0] == 200 * goals_a_step
     assert arrays["normaliser.observation.count"][0] == 200 + 4  # one state more than steps an episode
+    fed = []
+    for episode in read_segments(tmp_path / "run", newest_checkpoint(tmp_path / "run").segments):
+        fed.append(np.tile(episode.desired_goal, (len(episode), 1)))
+        if goals_a_step == 2:
+            fed.append(episode.achieved_goal[1:])
+    np.testing.assert_allclose(arrays["normaliser.goal.mean"], np.concatenate(fed).mean(axis=0), rtol=1e-5)
+    deviations = np.concatenate(fed).var(axis=0) * arrays["normaliser.goal.count"]
+    np.testing.assert_allclose(arrays["normaliser.goal.sum_of_squares"], deviations, rtol=1e-5)
+
+
+def test_a_row_of_metrics_tells_of_the_episodes_since_the_last_one(tmp_path: Path) -> None:
+    train(config(tmp_path / "run", steps=600, eval_interval=200))
+    episodes, rows = (
+        list(csv.DictReader((tmp_path / "run" / name).open())) for name in ("episodes.csv", "metrics.csv")
+    )
+    assert [int(row["env_steps"]) for row in rows] == [0, 200, 400, 600]
+    for row in rows[1:]:
+        end = int(row["env_steps"])
+        mine = [one for one in episodes if end - 200 < int(one["env_steps"]) <= end]
+        assert len(mine) == 4
+        for column, of_episode in (("rollout_return", "return"), ("rollout_success", "success")):
+            mean = np.mean([float(one[of_episode]) for one in mine])
+            assert float(row[column]) == pytest.approx(mean, rel=1e-5)
+    assert len({row["rollout_return"] for row in rows}) > 2
 
 
 def test_sigterm_checkpoints_and_says_143(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,6 +121,34 @@ def test_a_target_of_one_drawn_critic_is_that_of_each_in_turn_and_the_actor_foll
     assert all(parameter.requires_grad for parameter in agent.critic.parameters())
 
 
+def test_where_the_least_critic_makes_the_target_ddpg_follows_the_first_and_sac_the_least() -> None:
+    """Fujimoto 2018, algorithm 1; Haarnoja 2018b, eq. 7, with what the entropy is worth."""
+    data, values = batch(), [-1.0, -2.0, -6.0]
+    ddpg = learner(DDPGConfig(**SMALL, action_l2=0.0, n_critics=3))
+    assert isinstance(ddpg, DDPG)
+    constant_critic(ddpg.critic, values)
+    assert float(ddpg.update_actor(next_input(ddpg, data))["actor_loss"]) == pytest.approx(1.0)
+    sac = learner(SACConfig(**SMALL, n_critics=3, initial_alpha=0.2))
+    assert isinstance(sac, SAC)
+    constant_critic(sac.critic, values)
+    log_prob = torch.full((4,), 0.7)
+    info = sac.update_actor_and_alpha(next_input(sac, data), data.action.requires_grad_(), log_prob)
+    assert float(info["actor_loss"]) == pytest.approx(0.2 * 0.7 + 6.0)
+
+
+def test_sac_explores_with_what_it_learns_with() -> None:
+    agent = learner(SACConfig(**SMALL))
+    mean, log_std = torch.tensor([[0.3, -0.2]]), torch.tensor([[3.0, -1.0]])  # the first is cut off at 2
+    with torch.no_grad():
+        agent.actor.flat.zero_()
+        agent.actor.layers()[-1][1].copy_(torch.cat([mean, log_std], dim=-1)[None])
+    explore = agent.policy().explorer(np.random.default_rng(5))
+    noise = np.random.default_rng(5).standard_normal((20, 2), np.float32)
+    for one in noise:
+        expected, _ = squash(mean, log_std.clamp(max=2.0), torch.from_numpy(one)[None])
+        np.testing.assert_allclose(explore(np.zeros(6, np.float32)), expected[0].numpy(), rtol=1e-5)
+
+
 def test_updates_of_a_run_count_what_is_too_small_as_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

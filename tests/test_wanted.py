@@ -16,7 +16,7 @@ from regoal.buffers import HindsightBuffer, wanted
 from regoal.buffers.wanted import PRIOR, WITNESSES, ranks_of
 from regoal.errors import BadInput
 
-from .reference import FakeScorer, tagged_episode
+from .reference import FakeScorer, origin, tagged_episode
 from .test_resume import config
 
 LENGTH = 4
@@ -123,6 +123,44 @@ def test_a_goal_that_is_achieved_already_is_wanted_less_than_any_that_is_not(can
     goals = batch.desired_goal.numpy()[: batch.n_relabelled]
     # At t = 0 one goal of four is new: six draws miss it in 0.18 of rows, and more candidates in fewer.
     assert (goals == COMMON).all(axis=1).mean() > 0.9
+
+
+def test_of_the_goals_that_are_drawn_the_one_with_the_lowest_rank_is_taken() -> None:
+    """By its rank alone: there is one episode, and nobody asks for what is new."""
+    buffer = HindsightBuffer(FakeScorer(max_episode_steps=LENGTH), 100, candidates=4, n_sampled_goal=99)
+    episode = moved(0, [COMMON, ODD, WANTED, ODD, ODD], FAR)
+    buffer.add_episode(dataclasses.replace(episode, rank=np.array([1, 10, 0.1, 10, 10], np.float32)))
+    batch = buffer.sample(20_000)
+    n = batch.n_relabelled
+    t, wanted = origin(batch).t[:n], (batch.desired_goal.numpy()[:n] == WANTED).all(axis=1)
+    for at, of in ((0, 4), (1, 3)):  # one of so many states that come after is it
+        assert wanted[t == at].mean() == pytest.approx(1 - (1 - 1 / of) ** 4, abs=0.03)
+
+
+@pytest.mark.parametrize(("rank", "share_desired"), [(10.0, 1 - 1 / 2**8), (0.1, 1 / 2**8)])
+def test_what_was_desired_has_the_rank_1_among_candidates(rank: float, share_desired: float) -> None:
+    """Of eight goals, each achieved or desired by chance, desired ones win against ranks above 1 alone."""
+    buffer = HindsightBuffer(
+        FakeScorer(max_episode_steps=LENGTH),
+        100,
+        strategy="1*future+1*desired",
+        candidates=8,
+        n_sampled_goal=99,
+    )
+    for number in range(3):
+        episode = moved(number, [COMMON] * 5, FAR)
+        buffer.add_episode(dataclasses.replace(episode, rank=np.full(LENGTH + 1, rank, np.float32)))
+    batch = buffer.sample(20_000)
+    desired = (batch.desired_goal.numpy()[: batch.n_relabelled] == FAR).all(axis=1)
+    assert desired.mean() == pytest.approx(share_desired, abs=0.003)
+
+
+def test_what_an_episode_ends_with_is_practised_too() -> None:
+    buffer = HindsightBuffer(FakeScorer(max_episode_steps=LENGTH), 100, marks=True)
+    buffer.add_episode(moved(0, [COMMON, COMMON, COMMON, COMMON, WANTED], FAR))
+    goal = buffer.wanted_goal(np.random.default_rng(0))
+    assert goal is not None
+    assert tuple(goal) == WANTED
 
 
 def test_an_episode_desires_once_however_soon_its_goal_ends_it() -> None:

@@ -171,11 +171,14 @@ class SimulatorReward(Fine):
 
 
 class SimulatorTermination(Fine):
-    """Ends at the goal where it is slow, too, and the speed is in no goal."""
+    """Ends at the goal where it is quick, too, and the speed is in no goal."""
+
+    def __init__(self) -> None:
+        super().__init__(distance_threshold=3.0)  # it is there all the time
 
     def compute_terminated(self, achieved_goal: Any, desired_goal: Any, info: Any) -> Any:
         reached = self.compute_reward(achieved_goal, desired_goal, info) == 0
-        return reached & bool(np.abs(self._velocity).sum() < 0.05)
+        return reached & bool(self._velocity[0] > 0.05)
 
 
 class Aliasing(Fine):

@@ -299,7 +299,6 @@ def test_what_is_kept_on_the_source_is_that_of_the_same_arm_and_seed(
     monkeypatch.setattr(modes, "all_results", lambda function, runs, jobs: [home(run) for run in runs])
     monkeypatch.setattr(modes, "read_modes", lambda *arguments: dict.fromkeys(MODES, curve))
     monkeypatch.setattr("sys.argv", ["modes", "--out", str(tmp_path / "out"), "reach"])
-    (tmp_path / "out").mkdir()
     assert modes.main() == 0
     rows = read_rows(tmp_path / "out" / "modes-reach.csv")
     assert [(row["arm"], row["seed"]) for row in rows] == [(mode, seed) for mode in MODES for seed in "01"]

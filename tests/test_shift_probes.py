@@ -154,7 +154,7 @@ def test_action_bias_moves_it_as_that_action_would(bias: float) -> None:
         np.testing.assert_array_equal(left_alone["observation"], pushed["observation"])
 
 
-def _received(env: Env, actions: NDArray[np.float32]) -> Floats:
+def _reaching(env: Env, actions: NDArray[np.float32]) -> Floats:
     """What reaches the env below a shift."""
     base: Any = env.unwrapped
     received, step = [], base.step
@@ -182,12 +182,12 @@ def _received(env: Env, actions: NDArray[np.float32]) -> Floats:
 )
 def test_every_component_of_an_action_is_shifted(shift: str, expected: list[float]) -> None:
     action = np.array([[0.1, 0.2, 0.3, 0.4]], np.float32)
-    (received,) = _received(make("FetchPush-v4", shift), action)
+    (received,) = _reaching(make("FetchPush-v4", shift), action)
     np.testing.assert_allclose(received, expected, atol=1e-6)
 
 
 def test_every_component_of_an_action_has_noise_of_its_own() -> None:
-    noise = _received(make("FetchPush-v4", "action_noise=0.2"), np.zeros((300, 4), np.float32))
+    noise = _reaching(make("FetchPush-v4", "action_noise=0.2"), np.zeros((300, 4), np.float32))
     np.testing.assert_allclose(noise.std(axis=0), 0.2, rtol=0.2)
     assert np.abs(np.corrcoef(noise.T) - np.eye(4)).max() < 0.25
 

@@ -91,11 +91,11 @@ def test_a_spoiled_episode_is_named_discarded_counted_and_played_anew(
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_evaluation_bears_any_number_of_accidents(tmp_path: Path, workers: int) -> None:
-    """Each of its envs breaks in its seventh episode."""
+    """Each of its envs breaks in its seventh episode: of 80 one in six, however two processes share them."""
     plain = config("late_envs:late/Raises-v0", tmp_path / "run")
     result = train(dataclasses.replace(plain, steps=100, eval_episodes=80, workers=workers))
     with (result.path / "metrics.csv").open(newline="") as file:
-        assert all(10 <= int(row["eval_failed_episodes"]) <= 13 for row in csv.DictReader(file))
+        assert all(11 <= int(row["eval_failed_episodes"]) <= 15 for row in csv.DictReader(file))
 
 
 def test_ten_spoiled_episodes_in_a_row_end_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

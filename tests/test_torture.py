@@ -30,21 +30,28 @@ from regoal.errors import TrainingFault
 # message says.
 REFUSED_ENVS = {
     "BrokenConstructor": "constructor: expected an env, got OSError: no such model file",
+    "DenseCrashPenalty": "as compute_reward(next achieved_goal, desired_goal)",
     "DroppedKey": "expected the key 'desired_goal'",
     "FourResults": "not enough values to unpack",
+    "ImageObservation": "expected a Box of one dimension",
     "InfoReward": "compute_reward: expected a score from the achieved and the desired goal alone",
+    "IntegerBox": "expected a float dtype, got int64",
     "IntegerGoal": "expected a float dtype, got int64",
     "LeftoverState": "after a second reset with the same seed",
     "MovingGoal": "expected the goal of the reset",
     "NoTimeLimit": "max_episode_steps: expected a time limit",
+    "OneAction": "expected finite bounds with low < high",
     "OtherTermination": "terminated at step 12",
     "InvertedSuccess": "success False, as the reward -1 says",
     "PoliteInfoReward": "compute_reward reads info",
     "SilentTermination": "Add compute_terminated",
     "SimulatorReward": "whatever the simulator's state",
+    "SimulatorTermination": "whatever the simulator's state",
     "SuccessAsText": "expected a bool, got 'no'",
+    "SuccessMostlyWrong": "as the reward -1 says",
     "SuccessVanishes": "expected the key 'is_success', as at the steps before",
     "UnboundedAction": "expected finite bounds",
+    "UnequalGoals": "expected the shape of 'desired_goal' (3,), got (2,)",
     "UnseededReset": "after a second reset with the same seed",
 }
 # Settings that cannot work, and what the message says.

@@ -195,8 +195,7 @@ class Training:
             whole = state.env_steps >= config.steps
             self._add(() if whole else rollouts.episodes(self.faults.in_training))
             ended = state.env_steps >= config.steps
-            if self.actor_learns:  # other statistics alone would make another policy of it
-                self.acting = self.learner.policy()
+            self.acting = self.learner.policy()
             if self.average is not None:
                 self.average.update(self.acting, state.env_steps - state.steps_seen, self._learned_steps)
             if not (ended or stop.requested):
@@ -219,7 +218,7 @@ class Training:
         rollouts.collect(self.acting, block, self.experience.goal_to_practise)
 
     def _add(self, episodes: Iterable[Episode]) -> None:
-        state, had_learned = self.state, self.critics_learn
+        state, had_learned = self.state, self.actor_learns
         for episode in episodes:
             try:
                 with writing(self.path):
@@ -237,8 +236,8 @@ class Training:
             self.normaliser.update(episode.observation, self._goals_fed(episode))
             self.progress.advance(len(episode))
         self.experience.end_discovery_if_due(state.env_steps)
-        # Critics that warm up alone are shown what they will be shown when the actor learns.
-        if self.critics_learn:
+        # Until it learns the policy stays as it is: other statistics would make another one of it.
+        if self.actor_learns:
             self.learner.inputs.refresh()
             if self.config.normaliser == "damp":
                 if self.anchor is not None:  # what the source would do, were its sensors as they were
@@ -262,14 +261,7 @@ class Training:
     @property
     def policy(self) -> Policy:
         """What is evaluated and kept of what was learned so far."""
-        if self.average is not None:
-            return self.average.policy
-        return self.learner.policy() if self.actor_learns else self.acting
-
-    @property
-    def critics_learn(self) -> bool:
-        """Whether the buffer is filled."""
-        return self.state.env_steps > self.config.learning_starts
+        return self.learner.policy() if self.average is None else self.average.policy
 
     @property
     def actor_learns(self) -> bool:

@@ -31,7 +31,7 @@ def make_updates(training: "Training", poll: Callable[[], object]) -> None:
     """
     config, agent, state = training.config, training.config.agent, training.state
     fresh, state.steps_seen = state.env_steps - state.steps_seen, state.env_steps
-    if training.critics_learn:
+    if state.env_steps > config.learning_starts:
         state.updates_owed += fresh * agent.updates_per_step
     anchor_weight = in_force(config, state.env_steps)["anchor_weight"]
     imitation_weight = training.experience.imitation_weight(state.env_steps)

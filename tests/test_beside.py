@@ -90,7 +90,8 @@ def test_the_guide_and_the_readme_tell_what_was_measured() -> None:
     assert them is not None
     told = (
         f"After 30 minutes {ours} is at {float(us['success']):.2f} of 50 episodes and {theirs} at "
-        f"{float(them['success']):.2f}"
+        f"{float(them['success']):.2f}: it has made {int(them['env_steps']):,} env steps, an update for "
+        f"each, and regoal {int(us['env_steps']):,}."
     )
     assert told in (ROOT / "README.md").read_text(), told
 

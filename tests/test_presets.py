@@ -362,7 +362,7 @@ def test_the_guide_tells_what_each_ingredient_was_measured_to_be_worth(tmp_path:
 def test_the_readme_tells_what_presets_were_measured_to_do() -> None:
     text = (ROOT / "README.md").read_text()
     # In the envs that presets are for; they are tried in others, too.
-    envs = {"sample-efficient": ("FetchPush-v4",)} | {
+    envs = {"sample-efficient": ("FetchPush-v4",), "ant": ("AntMaze_UMaze-v5",)} | {
         one.name: one.envs for one in presets.presets().values() if one.envs
     }
     ends: dict[str, list[dict[str, str]]] = {}
@@ -386,6 +386,8 @@ def test_the_readme_tells_what_presets_were_measured_to_do() -> None:
             "ends at {success} after {steps} env steps, in {least:.0f} to {most:.0f} minutes on one core",
         ),
         ("slide", "at {success} after {steps}, in {least:.0f} to {most:.0f} minutes on one core"),
+        ("hand", "HandReach tried with a single seed, which ends at {success};"),
+        ("ant", "begins to walk in AntMaze_UMaze ({success} after {steps} steps, one seed)"),
         ("maze", "{success} at seeds 0 to 2 after {steps} env steps in {least:.0f} to {most:.0f} minutes"),
     ):
         assert told(name, form) in text, told(name, form)

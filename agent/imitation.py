@@ -2,7 +2,7 @@
 
 Where an episode later achieved what it had not achieved at t, its actions are a demonstration of how to get
 there, and hindsight says to where. Only those are followed that the critics value above what the actor
-would do (the Q-filter of Nair 2018, arXiv 1709.10089, eq. 4), and it fades: to the end it would hold the
+would do (the Q-filter of Nair 2018, arXiv 1709.10089, eq. 4), and the pull may fade, lest it hold the
 policy at what exploration happens to do.
 """
 

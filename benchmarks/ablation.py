@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from regoal.benchmarks.curves import up_to
+from regoal.benchmarks.measures import area
 from regoal.benchmarks.report_data import Findings, read_findings
 from regoal.benchmarks.report_scores import THRESHOLDS
 from regoal.benchmarks.report_text import difference, headline, number, steps
@@ -26,17 +28,24 @@ def table(found: Findings) -> str:
     compared = {one.name: difference(one.verdict) for one in found.comparisons}
     baseline = found.baseline or "the baseline"
     lines = [
-        f"| arm | success at the end | over the run | beside {baseline} | steps to {COUNTED_TO} "
-        "| minutes a run |",
-        "|---|---|---|---|---|---|",
+        f"| arm | success at the end | over the first half | over the run | beside {baseline} "
+        f"| steps to {COUNTED_TO} | minutes a run |",
+        "|---|---|---|---|---|---|---|",
     ]
     for arm in found.overall:
         soon = steps(arm.steps[THRESHOLDS.index(COUNTED_TO)], arm.one_budget)
-        cells = (arm.name, number(arm.final), number(arm.area), compared.get(arm.name, ""), soon)
+        early = f"{first_half(found.results, arm.name):.2f}"
+        cells = (arm.name, number(arm.final), early, number(arm.area), compared.get(arm.name, ""), soon)
         lines.append(
             f"| {' | '.join(cells)} | {minutes(found.results, arm.name):.1f} |".replace("\u00a0", " ")
         )
     return "\n".join(lines)
+
+
+def first_half(results: Results, arm: str) -> float:
+    """Mean success of the runs of an arm over the first half of their steps: what comes early."""
+    curves = [results.curve(task, arm) for task in results.tasks]
+    return float(np.mean([area(up_to(curve, float(curve.steps[-1]) / 2)).mean() for curve in curves]))
 
 
 def minutes(results: Results, arm: str) -> float:

@@ -200,19 +200,38 @@ def as_markdown(rows: Rows) -> str:
     return "\n".join(lines)
 
 
-def medians(rows: Rows, env: str) -> str:
-    """Median success over seeds, for docs: presets of an env beside each other where all were evaluated."""
+def median_curves(rows: Rows, env: str) -> dict[str, dict[int, float]]:
+    """Median success over seeds at env steps, by preset."""
     found: dict[str, dict[int, list[float]]] = {}
     for row in rows:
         if row["env"] == env:
             curve = found.setdefault(row["preset"], {})
             curve.setdefault(int(row["env_steps"]), []).append(float(row["success"]))
-    shared = sorted(set.intersection(*(set(curve) for curve in found.values())))
+    return {
+        preset: {steps: median(curve[steps]) for steps in sorted(curve)} for preset, curve in found.items()
+    }
+
+
+def medians(rows: Rows, env: str) -> str:
+    """Median success over seeds, for docs: presets of an env beside each other where one was evaluated."""
+    found = median_curves(rows, env)
     lines = [f"| env steps | {' | '.join(found)} |", "|---" * (1 + len(found)) + "|"]
-    for steps in shared:
-        shown = (f"{median(curve[steps]):.2f}" for curve in found.values())
+    for steps in sorted(set().union(*found.values())):
+        shown = (f"{curve[steps]:.2f}" if steps in curve else "" for curve in found.values())
         lines.append(f"| {steps:,} | {' | '.join(shown)} |")
     return "\n".join(lines)
+
+
+def for_preset(rows: Rows, preset: str) -> str:
+    """The tables [curves.ENV] of a preset's file: what it was measured to do in each env."""
+    tables = []
+    for env in dict.fromkeys(row["env"] for row in rows if row["preset"] == preset):
+        seeds = sorted({int(row["seed"]) for row in rows if (row["env"], row["preset"]) == (env, preset)})
+        curve = median_curves(rows, env)[preset]
+        lines = [f"{steps:_} = {success:.2f}" for steps, success in curve.items()]
+        of = f"seeds {seeds[0]} to {seeds[-1]}, median" if len(seeds) > 1 else f"seed {seeds[0]}"
+        tables.append("\n".join([f"[curves.{env}]  # {of}: success by env steps, from learning.csv", *lines]))
+    return "\n\n".join(tables)
 
 
 def seconds_of(rows: Rows) -> dict[Run, float]:

@@ -9,7 +9,7 @@ finished there is not run again. What it found is copied to the folder of result
 goes on with the next part of the same suite; a table there that has runs which the new one has not stays as
 it is. parts.csv tells how long each took, over all sittings that were not killed; runs that several parts
 share count in the first.
-What compares with other libraries has its own commands: `make bench`.
+What compares with other libraries has its own commands: `make bench`, `make bench-learning`.
 """
 
 import argparse
@@ -84,9 +84,10 @@ def _suite(name: str, only: str = "", figures: Iterable[str] = ("intervals",)) -
     return Part((command,), tuple(files.items()), name, only)
 
 
-def _transfer(suite: str, only: str = "") -> Part:
+def _transfer(suite: str, only: str = "", figures: Iterable[str] = ()) -> Part:
+    measured = _suite(suite, only, figures)
     compared = f"regoal.benchmarks.transfer {{out}}/{suite} --results {{results}}"
-    return Part((*_suite(suite, only).commands, compared), suite=suite, only=only)
+    return Part((*measured.commands, compared), measured.published, suite, only)
 
 
 def _ablation(suite: str, only: str) -> Part:
@@ -127,7 +128,10 @@ PARTS = {
     "learning-ant": _learning("AntMaze_UMaze-v5", "ant", 0),
     **{f"push-ablation-{seed}": _ablation("push-ablation", f"/seed-{seed}") for seed in range(3)},
     # A seed each, with its source: another machine goes on with the next.
-    **{f"transfer-push-{seed}": _transfer("transfer-push", f"/seed-{seed}") for seed in range(5)},
+    **{
+        f"transfer-push-{seed}": _transfer("transfer-push", f"/seed-{seed}", ("heat-map",))
+        for seed in range(5)
+    },
 }
 
 

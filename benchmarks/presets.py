@@ -5,6 +5,8 @@
     envs = ["FetchPush-v4"]         # that it is chosen for by itself; none: it is chosen by its name alone
     agent = "ddpg"
     [settings]                      # of the run, by dotted names as in --set
+    [curves.FetchPush-v4]           # as measured: median success over seeds at env steps
+    100_000 = 0.96
 
 What whoever starts a run asks for wins over its preset.
 """
@@ -27,7 +29,7 @@ from regoal.benchmarks.settings_table import require_known, set_all, settings_of
 from regoal.errors import BadInput, did_you_mean
 
 PRESETS = Path(__file__).parent / "presets"
-KEYS = ("date", "does", "envs", "agent", "settings")
+KEYS = ("date", "does", "envs", "agent", "settings", "curves")
 AUTO, NONE = "auto", "none"
 DEFAULT_AGENT = "ddpg"
 
@@ -53,6 +55,7 @@ class Preset:
         envs: ids of the envs that it is chosen for by itself.
         agent: that it is for, by name.
         settings: of the run, by dotted name.
+        curves: what was measured, by env id: median success over seeds at env steps, in their order.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Preset:
     envs: tuple[str, ...]
     agent: str
     settings: Values
+    curves: Mapping[str, Mapping[int, float]]
 
 
 def presets() -> dict[str, Preset]:
@@ -176,6 +180,25 @@ def preset(
     return configured(chosen(name, env, agent), env, out, agent=agent, env_kwargs=env_kwargs, **changes)
 
 
+def expected(preset: Preset, env_id: str) -> str:
+    """What runs came to in an env half-way and at their end, for people; empty if none was measured."""
+    curve = preset.curves.get(env_id.rpartition(":")[2], {})
+    if not curve:
+        return ""
+    last = max(curve)
+    half = min(curve, key=lambda steps: abs(steps - last / 2))
+    return f"{curve[half]:.2f} after {half:,} env steps and {curve[last]:.2f} after {last:,}"
+
+
+def curves_as_text(preset: Preset) -> str:
+    """All that was measured, for people, a line an env."""
+    lines = []
+    for env, curve in preset.curves.items():
+        points = ", ".join(f"{success:.2f} after {steps:,}" for steps, success in curve.items())
+        lines.append(f"measured in {env}, median success over seeds at env steps: {points}")
+    return "\n".join(lines)
+
+
 def listing() -> str:
     """All presets with their envs, in a line."""
     shown = [f"{one.name} ({', '.join(one.envs) or 'by name alone'})" for one in presets().values()]
@@ -225,4 +248,22 @@ def _read(path: Path) -> Preset:
         envs=tuple(envs),
         agent=agent,
         settings=settings_of(table, [agent], f"{file} [settings]", OF_THE_RUN | OF_A_SOURCE),
+        curves=_curves(values["curves"], f"{file} [curves]"),
     )
+
+
+def _curves(values: Any, place: str) -> dict[str, dict[int, float]]:
+    """Curves by env from their tables.
+
+    Raises:
+        BadInput: naming the place.
+    """
+    if not isinstance(values, dict) or not all(isinstance(points, dict) for points in values.values()):
+        raise BadInput(place, "a table for each env", repr(values), "[curves.FetchPush-v4]")
+    try:
+        return {
+            env: {int(steps): float(success) for steps, success in points.items()}
+            for env, points in values.items()
+        }
+    except (TypeError, ValueError) as error:
+        raise BadInput(place, "lines such as 100_000 = 0.96", str(error)) from error

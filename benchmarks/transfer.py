@@ -16,9 +16,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from regoal.benchmarks.curves import Curve, draw_panels
 from regoal.benchmarks.measures import (
     Reached,
+    dip,
     final_success,
     last_told,
     reached,
@@ -48,12 +51,14 @@ class Comparison:
         threshold: success to be reached.
         steps: how soon each arm got there, by its name.
         dip: how far the mean curve of fine-tuning with hindsight falls below `zero_shot` at most.
+        dip_of_a_run: how far a run of it falls below where it began, the median over runs.
     """
 
     zero_shot: float
     threshold: float
     steps: dict[str, Reached]
     dip: float
+    dip_of_a_run: float
 
     @property
     def share_of_scratch(self) -> str:
@@ -85,6 +90,7 @@ def compare(curves: dict[str, Curve]) -> Comparison:
             for arm, curve in curves.items()
         },
         dip=float(mean[0] - mean.min()),
+        dip_of_a_run=float(np.median(dip(curves[TUNED]))),
     )
 
 
@@ -101,7 +107,7 @@ def table(results: Results) -> str:
     """Results as the table in docs/finetuning.md."""
     lines = [
         "| target | zero-shot | threshold | fine-tuning with HER | fine-tuning without HER "
-        "| scratch with HER | share of scratch | dip |",
+        "| scratch with HER | share of scratch | dip (of a run) |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for task, curves in curves_of(results).items():
@@ -109,9 +115,35 @@ def table(results: Results) -> str:
         steps = " | ".join(str(found.steps[arm]) for arm in LABELS)
         lines.append(
             f"| `{task.partition(' ')[2]}` | {found.zero_shot:.2f} | {found.threshold:.2f} | {steps} "
-            f"| {found.share_of_scratch} | {found.dip:.2f} |"
+            f"| {found.share_of_scratch} | {found.dip:.2f} ({found.dip_of_a_run:.2f}) |"
         )
     return "\n".join(lines)
+
+
+def others_table(results: Results) -> str:
+    """What the suite's other arms did beside fine-tuning with hindsight, for docs; empty if it has none.
+
+    Of each arm in each target, whose threshold is that of `compare`: how soon it is there, and its end.
+    """
+    whole = curves_of(results)
+    others = [arm for arm in results.arms if arm not in LABELS and _learns(results, arm)]
+    if not others:
+        return ""
+    arms = (TUNED, *others)
+    lines = [f"| target | {' | '.join(arms)} |", "|---" * (1 + len(arms)) + "|"]
+    for task, curves in whole.items():
+        found = {arm: results.curve(task, arm) for arm in arms if results.seeds_of(task, arm)}
+        steps = compare(curves | found).steps
+        cells = (
+            f"{steps[arm]}, ends at {final_success(found[arm]).mean():.2f}" if arm in found else ""
+            for arm in arms
+        )
+        lines.append(f"| `{task.partition(' ')[2]}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _learns(results: Results, arm: str) -> bool:
+    return any(row["zero_shot"] == "0" for row in results.rows if row["arm"] == arm)
 
 
 def _begun_targets(published: Path, curves: Mapping[str, object]) -> str:
@@ -146,6 +178,8 @@ def main() -> int:
             print(f"not all runs in {task} are finished: left out", file=sys.stderr)
     if curves:
         print(table(results))
+        if others := others_table(results):
+            print(f"\n{others}")
     if missing:
         print(f"{csv} stays as it is: {missing}", file=sys.stderr)
         return LEFT_AS_IT_IS

@@ -37,7 +37,10 @@ class Effect:
         self.value = value
 
     def after_reset(self, observation: Observation) -> Observation:
-        """Change what was drawn at the reset; returns the observation that goes with it."""
+        """Change what was drawn at the reset; returns what the env says of it then.
+
+        Another effect may read the env anew afterwards: what the sensors get wrong belongs in `sense`.
+        """
         return observation
 
     def act(self, action: Array, noise: np.random.Generator) -> Array:

@@ -23,7 +23,7 @@ from regoal.benchmarks import ablation, learning, presets
 from regoal.benchmarks.cells import cells_of
 from regoal.benchmarks.curves import Curve, draw_medians
 from regoal.benchmarks.parallel import RunFailed
-from regoal.benchmarks.presets import chosen, configured, preset_for, preset_named
+from regoal.benchmarks.presets import chosen, configured, expected, preset_for, preset_named
 from regoal.benchmarks.report_data import read_findings
 from regoal.benchmarks.report_text import headline
 from regoal.benchmarks.tables import read_rows, write_rows
@@ -48,6 +48,11 @@ imitation = 2.0
 agent.hidden = [8]
 agent.batch_size = 8
 agent.gamma = 0.9
+
+[curves."regoal/PointReach-v0"]
+0 = 0.1
+90 = 0.5
+200 = 0.75
 """
 NAMED = TINY.replace('["regoal/PointReach-v0"]', "[]").replace('"ddpg"', '"sac"')
 
@@ -73,6 +78,43 @@ def test_shipped_presets_can_be_run_and_no_env_has_two() -> None:
         config = validated(configured(one, one.envs[0] if one.envs else POINT, "out"))
         assert dataclasses.replace(config, eval_interval=0, eval_episodes=0) != TrainConfig(config.env, "out")
         assert "\n" not in one.does
+        assert set(one.envs) <= set(one.curves)
+        assert one.curves
+
+
+@pytest.mark.usefixtures("tiny")
+def test_what_a_preset_was_measured_to_do_is_known_by_env() -> None:
+    ours = preset_named("tiny")
+    assert ours.curves == {POINT: {0: 0.1, 90: 0.5, 200: 0.75}}
+    told = "0.50 after 90 env steps and 0.75 after 200"
+    assert expected(ours, POINT) == expected(ours, f"some_module:{POINT}") == told
+    assert expected(ours, MAZE) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("curves = 3", r"tiny\.toml \[curves\]: expected a table for each env, got 3"),
+        ("[curves]\nEnv = 0.5", r"expected a table for each env"),
+        ("[curves.Env]\nmany = 0.5", r"expected lines such as 100_000 = 0\.96, got .*many"),
+        ("[curves.Env]\n10 = [1]", r"expected lines such as"),
+        ("", r"tiny\.toml: expected the key 'curves'"),
+    ],
+)
+def test_a_curve_that_is_none_is_refused(tiny: Path, text: str, told: str) -> None:
+    settings, _, _ = TINY.partition("[curves")
+    begun = settings if text.startswith("[") else f"{text}\n{settings}"
+    (tiny / "tiny.toml").write_text(begun + (text if text.startswith("[") else ""))
+    with pytest.raises(BadInput, match=told):
+        presets.presets()
+
+
+def test_the_files_of_presets_show_the_measured_curves() -> None:
+    rows = read_rows(ROOT / "benchmarks" / "results" / "learning.csv")
+    for name in presets.presets():
+        told = learning.for_preset(rows, name)
+        text = (ROOT / "benchmarks" / "presets" / f"{name}.toml").read_text()
+        assert text.endswith(f"\n\n{told}\n"), f"{name}.toml is to end with:\n{told}"
 
 
 @pytest.mark.usefixtures("tiny")
@@ -186,7 +228,8 @@ def test_a_run_says_once_which_preset_it_has(tmp_path: Path, capfd: pytest.Captu
     out = tmp_path / "runs"
     assert main(["train", POINT, "--out", str(out), "--seeds", "0..1"]) == 0
     told = "preset tiny of 2026-01-31: reaches a point, badly; --preset none leaves it out\n"
-    assert capfd.readouterr().err.count(told) == 1
+    measured = "as measured, median success over seeds: 0.50 after 90 env steps and 0.75 after 200\n"
+    assert capfd.readouterr().err.count(told + measured) == 1
     for seed in (0, 1):
         run = out / f"seed-{seed}"
         assert tomllib.loads((run / "run.toml").read_text())["notes"] == {"preset": "tiny"}
@@ -201,8 +244,10 @@ def test_settings_lists_presets_and_their_values(capsys: pytest.CaptureFixture[s
     lines = capsys.readouterr().out.splitlines()
     assert {"steps=5000", "agent.hidden=128,128,128"} <= set(lines)
     assert lines[-1] == "presets: other (by name alone), tiny (regoal/PointReach-v0)"
+    assert not any(line.startswith("measured in") for line in lines)
     assert main(["settings", "--preset", "other"]) == 0
-    assert {"steps=200", "agent.hidden=8", "agent.initial_alpha=0.1"} <= set(
+    measured = f"measured in {POINT}, median success over seeds at env steps: 0.10 after 0, 0.50 after 90, "
+    assert {"steps=200", "agent.hidden=8", "agent.initial_alpha=0.1", f"{measured}0.75 after 200"} <= set(
         capsys.readouterr().out.splitlines()
     )
 

@@ -76,7 +76,7 @@ def train(
     """
     from regoal.agent.idle import without_idle
     from regoal.agent.settings import with_texts
-    from regoal.benchmarks.presets import chosen, configured
+    from regoal.benchmarks.presets import chosen, configured, expected
 
     env_kwargs = trust.grant()
     found = chosen(preset, env, agent)
@@ -100,6 +100,8 @@ def train(
     if found is None:
         return train_all(configs, jobs)
     print(f"preset {found.name} of {found.date}: {found.does}; --preset none leaves it out", file=sys.stderr)
+    if measured := expected(found, env):
+        print(f"as measured, median success over seeds: {measured}", file=sys.stderr)
     return train_all(configs, jobs, {"preset": found.name})
 
 

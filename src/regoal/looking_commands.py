@@ -170,16 +170,19 @@ def check(
 
 
 def settings(agent: str | None = None, preset: str = "none") -> int:
-    """List all settings for --set, with their defaults, and then the presets there are.
+    """List all settings for --set, with their defaults, what a preset was measured to do, and all presets.
 
     Args:
         agent: ddpg, sac, or module:Class for an agent of your own; that of the preset, or ddpg, if not given.
         preset: List the values of this preset.
     """
     from regoal.agent.settings import describe
-    from regoal.benchmarks.presets import chosen, configured, listing
+    from regoal.benchmarks.presets import chosen, configured, curves_as_text, listing
 
-    print(describe(configured(chosen(preset, "", agent), "", "", agent=agent)))
+    found = chosen(preset, "", agent)
+    print(describe(configured(found, "", "", agent=agent)))
+    if found is not None:
+        print(curves_as_text(found))
     print(listing())
     return 0
 

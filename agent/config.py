@@ -111,7 +111,7 @@ class TrainConfig:
     discovery_steps: int = 0  # env steps that this takes at most; 0: half of the run
     imitation: float = 0.0  # weight of the squared distance to better actions taken, in the actor's loss
     imitation_steps: int = 0  # env steps, once the actor learns goals, over which it falls to 0; 0: it stays
-    steps: int = 5_000  # env steps to collect; the last episode is played to its end
+    steps: int = 5_000  # env steps to collect; the last block of episodes is played to its end
     seed: int = 0
     capacity: int = 1_000_000  # transitions the replay buffer holds
     buffer_on_disk: bool = False  # keep them in a file beside the run folder's, for more than memory holds

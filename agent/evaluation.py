@@ -1,6 +1,5 @@
 """Success of a policy over episodes with fixed seeds."""
 
-import contextlib
 import itertools
 import sys
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from regoal.agent.policy import Policy
 from regoal.agent.rollout import play
 from regoal.agent.seeding import Stream, env_seed
 from regoal.buffers.episode import Episode
+from regoal.envs.contract import close_in_time, in_time
 from regoal.envs.goal_spec import GoalSpec
 from regoal.errors import SpoiledEpisode
 
@@ -113,18 +113,17 @@ def play_outcomes(
             for attempt in itertools.count():
                 attempt_seed = env_seed(seed, Stream.EVALUATION, index, attempt)
                 try:
-                    episode = play(env, spec, policy, seed=attempt_seed, index=index)
+                    with in_time(env, f"episode {index}") as watch:
+                        episode = play(env, spec, policy, seed=attempt_seed, index=index, tick=watch.tick)
                     break
                 except SpoiledEpisode as fault:
                     if attempt + 1 >= MOST_IN_A_ROW:
                         raise
                     print(f"{fault} The episode is discarded and played anew.", file=sys.stderr)
-                    with contextlib.suppress(Exception):
-                        env.close()
+                    close_in_time(env)
                     env = spec.recipe.build()  # whatever state it was left in, no other episode begins there
             outcomes.append(Outcome.of(episode))
             tick()
     finally:
-        with contextlib.suppress(Exception):
-            env.close()
+        close_in_time(env)
     return outcomes

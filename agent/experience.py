@@ -55,6 +55,7 @@ class Experience:
             _require_discovery(config, spec)
         _require_told_apart(config, spec)
         self._config, self._spec = config, spec
+        self._granted = 0  # [bytes] of memory, to all buffers so far
         # A run never holds more than it collects. An episode takes a row more than it has steps; room is
         # reckoned for full ones, and those that end at once take twice as many. Any env may cut them short,
         # but where goals do not end them that is not likely, and memory is not taken before it is touched.
@@ -254,8 +255,9 @@ class Experience:
     def _require_memory(self, capacity: int) -> None:
         config = self._config
         needed = buffer_bytes(self._spec, capacity, marks=_marks(config), ranks=config.candidates > 1)
-        if needed > memory_bytes():
+        if self._granted + needed > memory_bytes():
             raise self._too_large(capacity)
+        self._granted += needed
 
     def _too_large(self, capacity: int) -> BadInput:
         config = self._config
@@ -263,7 +265,8 @@ class Experience:
         return BadInput(
             "capacity",
             f"a replay buffer that fits into the machine's memory, {memory_bytes() / 1e9:,.0f} GB",
-            f"{needed / 1e9:,.0f} GB for {capacity:,} transitions",
+            f"{needed / 1e9:,.1f} GB for {capacity:,} transitions"
+            + (f" beside {self._granted / 1e9:,.1f} GB of another buffer" if self._granted else ""),
             "Lower --set capacity=..., or keep it on disk: --buffer-on-disk.",
         )
 

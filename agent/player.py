@@ -1,6 +1,5 @@
 """Plays the episodes of a run, in the process of the run or in a worker's: the same ones in both."""
 
-import contextlib
 from collections.abc import Callable
 
 import numpy as np
@@ -12,6 +11,7 @@ from regoal.agent.policy import Policy
 from regoal.agent.rollout import play
 from regoal.agent.seeding import Stream, env_seed, generator
 from regoal.buffers.episode import Episode
+from regoal.envs.contract import close_in_time
 from regoal.envs.goal_spec import GoalSpec
 from regoal.envs.recipe import Env
 from regoal.errors import SpoiledEpisode
@@ -78,13 +78,12 @@ class Player:
         """Let an env go, whatever state it is in: no other episode is to begin with it."""
         env = self._envs.pop(purpose, None)
         if env is not None:
-            with contextlib.suppress(Exception):
-                env.close()
+            close_in_time(env)
 
     def close(self) -> None:
         """Close the envs."""
         while self._envs:
-            self._envs.popitem()[1].close()
+            close_in_time(self._envs.popitem()[1])
 
     def _play(
         self,

@@ -8,6 +8,11 @@ from types import TracebackType
 SECONDS_BETWEEN_LINES = 5.0  # for one run; side by side, three times as long
 
 
+def say(text: str) -> None:
+    """A line for whoever watches."""
+    print(text, file=sys.stderr, flush=True)
+
+
 class Progress:
     """Counts env steps up to `total`; the success shown is that of the last evaluation, with its env steps.
 

@@ -22,8 +22,9 @@ from regoal.agent.config import TrainConfig
 from regoal.agent.learner import load_state
 from regoal.agent.metrics import columns_of
 from regoal.agent.policy import Policy
+from regoal.agent.progress import say
 from regoal.agent.replay_files import segments_fault, sweep
-from regoal.agent.run_folder import read_config, rewrite_config, versions, versions_told, writing
+from regoal.agent.run_folder import last_sitting, read_config, rewrite_config, versions, writing
 from regoal.agent.run_state import RunState
 from regoal.agent.trust import require_trusted
 from regoal.agent.validation import validated
@@ -150,8 +151,7 @@ def _require_columns(state: RunState, config: TrainConfig) -> None:
 
 def note_resumed(run: Path, config: TrainConfig, env_steps: int, *, inside_block: bool) -> None:
     """Write down that and how the run goes on, and say what keeps its numbers from being the same."""
-    before, now = versions_told(run), versions()
-    told_threads = read_config(run).threads
+    (told_threads, before), now = last_sitting(run), versions()
     if inside_block:
         say(f"{run}: its checkpoint was saved after an error, between two blocks: no longer bit-exact")
     if config.threads != told_threads:
@@ -236,11 +236,6 @@ def restore(training: "Training", checkpoint: Checkpoint) -> None:
             f"{type(error).__name__}: {error}",
             "Copy it again.",
         ) from error
-
-
-def say(text: str) -> None:
-    """A line for whoever watches the run."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def _named(name: str, policy: Policy) -> Arrays:

@@ -173,13 +173,16 @@ def versions() -> dict[str, str]:
     return found
 
 
-def versions_told(run: Path) -> dict[str, str]:
-    """Versions that a run was begun with, as its run.toml tells; none where it cannot be read."""
+def last_sitting(run: Path) -> tuple[int, dict[str, str]]:
+    """Threads and versions that a run had when it last began or went on; no versions where none are told."""
+    threads = read_config(run).threads
     try:
-        told = tomllib.loads(read_plain(run / "run.toml", MOST_CONFIG_BYTES).decode())["versions"]
-        return {str(name): str(one) for name, one in told.items()}
-    except (OSError, ValueError, RecursionError, KeyError, AttributeError):
-        return {}
+        told = tomllib.loads(read_plain(run / "run.toml", MOST_CONFIG_BYTES).decode())
+        last = told.get("resumed", [{}])[-1]
+        known = last.get("versions", told["versions"])
+        return int(last.get("threads", threads)), {str(name): str(one) for name, one in known.items()}
+    except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        return threads, {}
 
 
 class RunLog:

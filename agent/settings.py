@@ -76,6 +76,15 @@ def _names(config: Any, prefix: str = "") -> list[str]:
     return names
 
 
+def without_tuples(value: Any) -> Any:
+    """A value as a TOML file gives it back: tuples are lists there, at any depth."""
+    if isinstance(value, Mapping):
+        return {name: without_tuples(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_tuples(one) for one in value]
+    return value
+
+
 def to_toml(config: TrainConfig) -> dict[str, Any]:
     """Plain values for a TOML file."""
     values = dataclasses.asdict(config)

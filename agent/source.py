@@ -59,7 +59,7 @@ def load_source(learner: "Learner", config: TrainConfig) -> None:
             raise
         fix = "Leave alone what gives networks their shape."
         raise BadInput("agent", "networks of the source's shape", "; ".join(others), fix) from error
-    if config.source and not config.fresh_networks and read_config(config.source).policy_average:
+    if not config.fresh_networks and read_config(config.source).policy_average:
         for actor in (learner.actor, learner.modules().get("target_actor")):
             if isinstance(actor, Ensemble):
                 set_actor(actor, checkpoint.policy())  # what was kept is not the newest

@@ -80,12 +80,14 @@ def begin(config: TrainConfig, spec: GoalSpec) -> Training:
 @contextlib.contextmanager
 def _checked(config: TrainConfig, recipe: EnvRecipe) -> Iterator[GoalSpec]:
     """The goal spec of an env that keeps the contract."""
-    torch.set_num_threads(config.threads)
     print(f"{config.out}: checking {config.env} with {config.shift or 'no shift'} ...", file=sys.stderr)
     spec = require_contract(recipe)
+    before = torch.get_num_threads()
+    torch.set_num_threads(config.threads)
     try:
         yield spec
     finally:
+        torch.set_num_threads(before)
         spec.close()
 
 

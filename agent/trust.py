@@ -11,7 +11,7 @@ from typing import Any
 
 from regoal.agent.agents import agent_name, is_own
 from regoal.agent.config import AgentConfig, TrainConfig, UnreadAgent
-from regoal.agent.settings import read_agent
+from regoal.agent.settings import read_agent, without_tuples
 from regoal.buffers.strategy_text import terms
 from regoal.envs.user_module import import_user_module
 from regoal.errors import BadInput
@@ -63,7 +63,7 @@ def require_trusted(config: TrainConfig, where: str, used: Collection[str] = ALL
     for setting, text in _modules_in(config):
         if setting in used:
             _require_named(setting, text, where)
-    if config.env_kwargs and dict(config.env_kwargs) not in _given_kwargs:
+    if config.env_kwargs and without_tuples(config.env_kwargs) not in _given_kwargs:
         typed = " ".join(f"{name}={value}" for name, value in config.env_kwargs.items())
         raise BadInput(
             f"{where} env_kwargs",
@@ -106,8 +106,9 @@ def _require_named(setting: str, text: str, where: str) -> None:
 
 def _note(modules: Iterable[str], env_kwargs: Mapping[str, Any]) -> None:
     _named_modules.update(modules)
-    if env_kwargs and dict(env_kwargs) not in _given_kwargs:
-        _given_kwargs.append(dict(env_kwargs))
+    given = without_tuples(env_kwargs)
+    if given and given not in _given_kwargs:
+        _given_kwargs.append(given)
 
 
 def _modules_in(config: TrainConfig) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from typing import Any, get_type_hints
 from regoal.agent.agents import require_agent
 from regoal.agent.config import AUTO, MOST_HOLD, NORMALISER_MODES, AgentConfig, TrainConfig
 from regoal.agent.modes import MODES, START, actor_begins
-from regoal.agent.settings import typed_fields
+from regoal.agent.settings import typed_fields, without_tuples
 from regoal.agent.shipped import located
 from regoal.errors import BadInput, did_you_mean
 
@@ -79,7 +79,11 @@ def validated(config: TrainConfig) -> TrainConfig:
     if callable(config.relabel):
         raise BadInput("relabel", "a name, or the text module:function for your own", repr(config.relabel))
     require_agent(config.agent)
-    config = dataclasses.replace(typed_fields(config), agent=typed_fields(config.agent, "agent."))
+    config = dataclasses.replace(
+        typed_fields(config),
+        agent=typed_fields(config.agent, "agent."),
+        env_kwargs=without_tuples(config.env_kwargs),  # so that the env gets the same when the run goes on
+    )
     for name in AT_LEAST_ONE:
         _require(name, getattr(config, name), getattr(config, name) >= 1, "1 or more")
     for name in AT_LEAST_ZERO:

@@ -2,7 +2,6 @@
 
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from regoal.agent.rollout import play
 from regoal.agent.run_folder import read_config
 from regoal.agent.seeding import Stream, env_seed
 from regoal.agent.trust import require_trusted
+from regoal.benchmarks.curves import pyplot
 from regoal.benchmarks.video import Frame, record, write_video
 from regoal.envs.goal_spec import GoalSpec
 from regoal.envs.recipe import EnvRecipe
@@ -43,7 +43,7 @@ def show_before_after(out: Path, before: Path, after: Path, shift: str) -> list[
 
 def draw_filmstrip(path: Path, frames: dict[str, list[Frame]], pictures: int = 6) -> Path:
     """One row of pictures a policy, from the first episode."""
-    plt = _pyplot()
+    plt = pyplot()
     length = min(len(row) for row in frames.values()) // EPISODES
     moments = np.linspace(0, length - 1, pictures).astype(int)
     figure, axes = plt.subplots(
@@ -62,7 +62,7 @@ def draw_filmstrip(path: Path, frames: dict[str, list[Frame]], pictures: int = 6
 
 def draw_paths(path: Path, recipe: EnvRecipe, policies: dict[str, Policy]) -> Path:
     """The achieved goal's path seen from above, start to end, with the desired goal."""
-    plt = _pyplot()
+    plt = pyplot()
     spec = GoalSpec.from_recipe(recipe)
     env = recipe.build()
     figure, axes = plt.subplots(
@@ -81,12 +81,3 @@ def draw_paths(path: Path, recipe: EnvRecipe, policies: dict[str, Policy]) -> Pa
     figure.savefig(path, dpi=110, metadata={"Software": None})
     plt.close(figure)
     return path
-
-
-def _pyplot() -> Any:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    return plt

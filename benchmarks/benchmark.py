@@ -5,7 +5,6 @@ that fails is written down, and the others go on.
 """
 
 import os
-import sys
 import time
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from regoal.agent.interrupts import Stopped, StopRequest
+from regoal.agent.progress import say
 from regoal.agent.run_lock import RunLock
 from regoal.benchmarks.benchmark_folder import (
     FAILURES,
@@ -325,8 +325,3 @@ def _size(path: Path) -> int:
             return os.fstat(file.fileno()).st_size
     except FileNotFoundError:
         return 0
-
-
-def say(text: str) -> None:
-    """A line for whoever watches."""
-    print(text, file=sys.stderr, flush=True)

@@ -1,7 +1,6 @@
 """The folder of a benchmark: which suite it is of, what failed in it, and where its rows come from."""
 
 import csv
-import os
 import subprocess
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,6 +12,7 @@ from typing import Any
 import tomli_w
 
 from regoal.benchmarks.grid import Suite
+from regoal.benchmarks.staging import replace_text, staged
 from regoal.benchmarks.suite import SUITES, load_suite, shipped
 from regoal.benchmarks.tables import read_rows
 from regoal.errors import BadInput
@@ -74,7 +74,7 @@ def require_same(suite: Suite, out: Path) -> None:
 
 def write_suite(suite: Suite, out: Path) -> None:
     """Write DIR/suite.toml, the suite with all that its file leaves out."""
-    _replace(out / SUITE, tomli_w.dumps(suite.to_toml()))
+    replace_text(out / SUITE, tomli_w.dumps(suite.to_toml()))
 
 
 def read_failures(out: Path) -> dict[str, Failure]:
@@ -86,12 +86,10 @@ def read_failures(out: Path) -> dict[str, Failure]:
 
 def write_failures(out: Path, failures: Iterable[Failure]) -> None:
     """Write DIR/failures.csv; there is one where nothing failed, too."""
-    path, stage = out / FAILURES, out / f".{FAILURES}-{os.getpid()}"
-    with stage.open("w", newline="") as file:
+    with staged(out / FAILURES) as stage, stage.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([field.name for field in fields(Failure)])
         writer.writerows((one.cell, one.error, one.attempts) for one in failures)
-    stage.rename(path)
 
 
 def command_of(suite: Suite) -> str:
@@ -122,12 +120,6 @@ def commit() -> str:
 def _git(root: Path, *words: str) -> str:
     done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=True)
     return done.stdout.strip()
-
-
-def _replace(path: Path, text: str) -> None:
-    stage = path.with_name(f".{path.name}-{os.getpid()}")
-    stage.write_text(text)
-    stage.rename(path)
 
 
 def _differences(there: Mapping[str, Any], now: Mapping[str, Any], place: str = "") -> Iterator[str]:

@@ -34,6 +34,7 @@ from typing import Any
 from regoal.agent.experience import discovery_steps
 from regoal.agent.interrupts import StopRequest
 from regoal.agent.machine import worker_count
+from regoal.agent.progress import say
 from regoal.agent.seeding import Stream, env_seed
 from regoal.agent.validation import validated
 from regoal.benchmarks.beside_table import (
@@ -51,7 +52,6 @@ from regoal.benchmarks.beside_table import (
 from regoal.benchmarks.cell_run import Job, require_same_settings, run_cell
 from regoal.benchmarks.cells import Cell, folder_name
 from regoal.benchmarks.curves import draw_over_minutes
-from regoal.benchmarks.experiment import say
 from regoal.benchmarks.parallel import POLL_SECONDS, Processes, RunFailed
 from regoal.benchmarks.presets import configured, preset_for
 from regoal.benchmarks.tables import read_rows, read_table, replace_rows

@@ -21,6 +21,7 @@ from regoal.agent.settings import to_toml
 from regoal.agent.trust import trust_settings
 from regoal.benchmarks.cells import Cell
 from regoal.benchmarks.results import DONE
+from regoal.benchmarks.staging import replace_text
 from regoal.errors import BadInput
 
 LOCK_SECONDS = 10.0  # a process whose benchmark was killed ends by itself, but not at once
@@ -99,9 +100,8 @@ def run_on(job: Job) -> None:
         train(cell.config, notes={"preset": cell.preset} if cell.preset else None)
     elif not checkpoint.state["progress"]["finished"]:
         resume(cell.path)
-    stage = cell.path / f".{DONE}-{os.getpid()}"
-    stage.write_text(json.dumps(job.columns | {"config_hash": cell.config_hash}, indent=1) + "\n")
-    stage.rename(cell.path / DONE)
+    columns = job.columns | {"config_hash": cell.config_hash}
+    replace_text(cell.path / DONE, json.dumps(columns, indent=1) + "\n")
 
 
 def _checkpoint_to_go_on_from(cell: Cell, lock_seconds: float) -> Checkpoint | None:

@@ -79,7 +79,7 @@ def draw_curves(
         title: what was done.
         levels: horizontal reference lines by label.
     """
-    plt = _pyplot()
+    plt = pyplot()
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     _draw(axes, curves)
     for label, level in (levels or {}).items():
@@ -98,7 +98,7 @@ def draw_panels(path: Path, panels: Mapping[str, Mapping[str, Curve]], title: st
         title: what was done.
         columns: panels side by side.
     """
-    plt = _pyplot()
+    plt = pyplot()
     rows = -(-len(panels) // columns)
     figure, grid = plt.subplots(
         rows, columns, figsize=(4.5 * columns, 2.4 * rows + 0.9), sharex=True, sharey=True, squeeze=False
@@ -166,7 +166,7 @@ def _draw_side_by_side(
     over: str,
 ) -> None:
     """Write a picture of success over something, a panel each, that `draw` draws into axes."""
-    plt = _pyplot()
+    plt = pyplot()
     columns = min(len(panels), MOST_COLUMNS)
     rows = -(-len(panels) // columns)
     figure, grid = plt.subplots(
@@ -186,7 +186,8 @@ def _draw_side_by_side(
     _save(figure, path)
 
 
-def _pyplot() -> Any:
+def pyplot() -> Any:
+    """Matplotlib without a display; imported where something is drawn, for it takes a second."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -207,4 +208,4 @@ def _draw(axes: Any, curves: Mapping[str, Curve]) -> None:
 def _save(figure: Any, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130, metadata={"Software": None} if path.suffix == ".png" else None)
-    _pyplot().close(figure)
+    pyplot().close(figure)

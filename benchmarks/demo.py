@@ -17,9 +17,10 @@ import numpy as np
 from regoal.agent.config import FinetuneConfig, TrainConfig
 from regoal.agent.finetuning import resolve
 from regoal.agent.machine import cores
+from regoal.agent.progress import say
 from regoal.benchmarks.before_after import show_before_after
 from regoal.benchmarks.curves import Curve, draw_curves, read_curve
-from regoal.benchmarks.experiment import learned, name_of, say
+from regoal.benchmarks.experiment import learned, name_of
 from regoal.benchmarks.going_on import exit_code, folder_of
 from regoal.benchmarks.measures import steps_to
 from regoal.benchmarks.parallel import all_results

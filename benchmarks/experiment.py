@@ -1,17 +1,15 @@
-"""Sources that are pretrained once, and what is made of them in shifted targets: arms of one experiment.
+"""Sources that are pretrained once, and what each mode makes of them in a shifted target.
 
-Every arm of a seed starts from the same source run, so arms are paired by seed. A run is an ordinary run
-folder: OUT/source/seed-0, and OUT/SHIFT/ARM/seed-0 for what came of it.
+Every mode of a seed starts from the same source run, so modes are paired by seed. A run is an ordinary run
+folder: OUT/source/seed-0, and OUT/SHIFT/MODE/seed-0 for what came of it.
 """
 
-import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from regoal.agent.config import FinetuneConfig, TrainConfig
 from regoal.agent.finetuning import resolve
-from regoal.agent.settings import set_field
+from regoal.agent.progress import say
 from regoal.benchmarks.cell_run import Job, is_finished, run_on
 from regoal.benchmarks.cells import Cell
 from regoal.benchmarks.curves import Curve, read_curve
@@ -20,47 +18,27 @@ from regoal.envs.recipe import EnvRecipe
 
 
 @dataclass(frozen=True)
-class Arm:
-    """A way to go on from a source.
-
-    Attributes:
-        mode: of fine-tuning.
-        relabel: strategy of hindsight.
-    """
-
-    mode: str
-    relabel: str = "future"
-
-    @property
-    def name(self) -> str:
-        """The mode, and the strategy where it is not the default."""
-        return self.mode if self.relabel == "future" else f"{self.mode}-{self.relabel}"
-
-
-@dataclass(frozen=True)
 class Experiment:
     """What is compared, and for how long it learns.
 
     Attributes:
         env: id of the env.
-        shifts: the targets.
-        arms: each is run in each target, for each seed.
+        shift: the target.
+        modes: of fine-tuning; each is run for each seed.
         seeds: a source for each.
-        source_steps, steps: env steps in the source and in a target.
-        eval_interval: env steps between evaluations in a target.
+        source_steps, steps: env steps in the source and in the target.
+        eval_interval: env steps between evaluations in the target.
         eval_episodes: episodes an evaluation.
-        settings: of the sources, and so of all, that differ from the defaults.
     """
 
     env: str
-    shifts: tuple[str, ...]
-    arms: tuple[Arm, ...]
+    shift: str
+    modes: tuple[str, ...]
     seeds: tuple[int, ...]
     source_steps: int
     steps: int
     eval_interval: int
     eval_episodes: int = 20
-    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 def source_path(out: Path, seed: int) -> Path:
@@ -68,14 +46,14 @@ def source_path(out: Path, seed: int) -> Path:
     return out / "source" / f"seed-{seed}"
 
 
-def run_path(out: Path, shift: str, arm: Arm, seed: int) -> Path:
-    """The run folder of an arm in a target."""
-    return out / shift / arm.name / f"seed-{seed}"
+def run_path(out: Path, shift: str, mode: str, seed: int) -> Path:
+    """The run folder of a mode in a target."""
+    return out / shift / mode / f"seed-{seed}"
 
 
 def source_config(experiment: Experiment, out: Path, seed: int) -> TrainConfig:
     """The pretraining of one seed."""
-    config = TrainConfig(
+    return TrainConfig(
         env=experiment.env,
         out=str(source_path(out, seed)),
         steps=experiment.source_steps,
@@ -84,20 +62,16 @@ def source_config(experiment: Experiment, out: Path, seed: int) -> TrainConfig:
         keep_replay=True,
         workers=0,
     )
-    for name, text in experiment.settings.items():
-        config = set_field(config, name, text)
-    return config
 
 
-def arm_config(experiment: Experiment, out: Path, shift: str, arm: Arm, seed: int) -> TrainConfig:
-    """An arm's run of one seed in a target."""
+def tuned_config(experiment: Experiment, out: Path, mode: str, seed: int) -> TrainConfig:
+    """A mode's run of one seed in the target."""
     return resolve(
         source_path(out, seed),
         FinetuneConfig(
-            out=str(run_path(out, shift, arm, seed)),
-            shift=shift,
-            mode=arm.mode,
-            relabel=arm.relabel,
+            out=str(run_path(out, experiment.shift, mode, seed)),
+            shift=experiment.shift,
+            mode=mode,
             steps=experiment.steps,
             seed=seed,
             eval_interval=experiment.eval_interval,
@@ -123,7 +97,7 @@ def learned(config: TrainConfig) -> None:
 
 
 def run_experiment(experiment: Experiment, out: Path, jobs: int) -> None:
-    """Pretrain the sources, then run every arm; one thread a run, `jobs` runs at a time.
+    """Pretrain the sources, then run every mode; one thread a run, `jobs` runs at a time.
 
     What is finished in the folder is not run again, what was stopped goes on.
 
@@ -132,26 +106,19 @@ def run_experiment(experiment: Experiment, out: Path, jobs: int) -> None:
         Stopped: a stop was asked for.
         RunFailed: a run went wrong; the others have ended.
     """
-    shifts, arms, seeds = experiment.shifts, experiment.arms, experiment.seeds
+    modes, seeds = experiment.modes, experiment.seeds
     say(f"pretraining {len(seeds)} sources in {experiment.env} ...")
     all_results(learned, [source_config(experiment, out, seed) for seed in seeds], jobs, name_of)
-    say(f"{len(arms)} arms x {len(shifts)} targets x {len(seeds)} seeds ...")
-    configs = [
-        arm_config(experiment, out, shift, arm, seed) for shift in shifts for seed in seeds for arm in arms
-    ]
+    say(f"{len(modes)} modes x {len(seeds)} seeds ...")
+    configs = [tuned_config(experiment, out, mode, seed) for seed in seeds for mode in modes]
     all_results(learned, configs, jobs, name_of)
 
 
-def read_arm(out: Path, shift: str, arm: Arm, seeds: Sequence[int]) -> Curve:
-    """What an arm reached in a target, a row a seed."""
-    return read_curve([run_path(out, shift, arm, seed) for seed in seeds])
+def read_mode(experiment: Experiment, out: Path, mode: str) -> Curve:
+    """What a mode reached in the target, a row a seed."""
+    return read_curve([run_path(out, experiment.shift, mode, seed) for seed in experiment.seeds])
 
 
 def name_of(config: TrainConfig) -> str:
     """For messages."""
     return config.out
-
-
-def say(text: str) -> None:
-    """A line of progress."""
-    print(text, file=sys.stderr, flush=True)

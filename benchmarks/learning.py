@@ -27,14 +27,14 @@ from statistics import median
 from regoal.agent.config import AUTO
 from regoal.agent.interrupts import Stopped
 from regoal.agent.machine import worker_count
+from regoal.agent.progress import say
 from regoal.agent.trust import trust_settings
 from regoal.agent.validation import validated
 from regoal.benchmarks.cell_run import Job, is_finished, run_cell
 from regoal.benchmarks.cells import Cell, folder_name
 from regoal.benchmarks.curves import Curve, draw_medians
-from regoal.benchmarks.experiment import say
 from regoal.benchmarks.modes import KEPT_SEED, success_at_home
-from regoal.benchmarks.parallel import run_all
+from regoal.benchmarks.parallel import require_jobs, run_all
 from regoal.benchmarks.presets import Preset, configured, preset_for, preset_named, presets
 from regoal.benchmarks.results import Results
 from regoal.benchmarks.seeds import parse_seeds
@@ -309,8 +309,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, help="folder for the table and the plot; OUT if not given")
     options = parser.parse_args(argv)
     try:
-        if options.jobs < 1:
-            raise BadInput("jobs", "1 or more", str(options.jobs))
+        require_jobs(options.jobs)
         pairs = asked_for(options.env, options.preset)
         workers = AUTO if options.jobs == 1 else 0
         cells = cells_of(pairs, parse_seeds(options.seeds), options.out, workers)

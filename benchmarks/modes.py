@@ -17,16 +17,15 @@ from regoal.agent.evaluation import evaluate
 from regoal.agent.machine import cores
 from regoal.agent.modes import MODES
 from regoal.agent.policy import Policy
+from regoal.agent.progress import say
 from regoal.agent.run_folder import read_config
 from regoal.agent.trust import require_trusted
 from regoal.benchmarks.curves import Curve, draw_curves
 from regoal.benchmarks.experiment import (
-    Arm,
     Experiment,
-    read_arm,
+    read_mode,
     run_experiment,
     run_path,
-    say,
     source_path,
 )
 from regoal.benchmarks.going_on import exit_code, folder_of
@@ -43,8 +42,8 @@ KEPT_EPISODES, KEPT_SEED = 50, 1_000  # no run evaluates itself on these
 EXPERIMENTS = {
     "reach": Experiment(
         env="FetchReach-v4",
-        shifts=("action_gain=0.6,action_rotation=90",),
-        arms=tuple(Arm(mode) for mode in MODES),
+        shift="action_gain=0.6,action_rotation=90",
+        modes=tuple(MODES),
         seeds=(0, 1, 2, 3, 4),
         source_steps=2_500,
         steps=2_000,
@@ -64,8 +63,7 @@ def success_at_home(run: Path, episodes: int = KEPT_EPISODES) -> float:
 
 def read_modes(experiment: Experiment, out: Path) -> dict[str, Curve]:
     """The curve of each mode; zero-shot stays where it is for as long as the others learn."""
-    (shift,) = experiment.shifts
-    curves = {arm.name: read_arm(out, shift, arm, experiment.seeds) for arm in experiment.arms}
+    curves = {mode: read_mode(experiment, out, mode) for mode in experiment.modes}
     steps = curves["scratch"].steps
     constant = np.repeat(curves["zero_shot"].success[:, :1], len(steps), axis=1)
     return curves | {"zero_shot": Curve(steps, constant)}
@@ -103,11 +101,11 @@ def main() -> int:
     options = parser.parse_args()
     name, experiment = options.experiment, EXPERIMENTS[options.experiment]
     out = folder_of(options.out, f"modes {name}", lambda last: (last / TABLE).exists())
-    results, seeds, (shift,) = options.results or out, experiment.seeds, experiment.shifts
+    results, seeds, shift = options.results or out, experiment.seeds, experiment.shift
     run_experiment(experiment, out, options.jobs)
     say("playing in the source env again ...")
     runs = [source_path(out, seed) for seed in seeds]
-    runs += [run_path(out, shift, arm, seed) for arm in experiment.arms for seed in seeds]
+    runs += [run_path(out, shift, mode, seed) for mode in experiment.modes for seed in seeds]
     home = np.reshape(all_results(success_at_home, runs, options.jobs), (-1, len(seeds)))
     curves = read_modes(experiment, out)
     rows = [

@@ -107,6 +107,16 @@ class Processes(Generic[Item, Result]):
                 process.kill()
 
 
+def require_jobs(jobs: int) -> None:
+    """That there is a process to run anything.
+
+    Raises:
+        BadInput: there is none.
+    """
+    if jobs < 1:
+        raise BadInput("jobs", "1 or more", str(jobs))
+
+
 def run_all(
     function: Callable[[Item], Result], items: Sequence[Item], jobs: int, label: Callable[[Item], str] = str
 ) -> list[Result | BaseException]:
@@ -120,7 +130,11 @@ def run_all(
         items: its arguments.
         jobs: processes at a time.
         label: names an item in messages.
+
+    Raises:
+        BadInput: fewer processes than one.
     """
+    require_jobs(jobs)
     results: list[Any] = [KeyboardInterrupt("not begun") for _ in items]
     waiting = list(range(len(items)))
     running, told = 0, False

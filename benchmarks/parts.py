@@ -24,11 +24,12 @@ from pathlib import Path
 
 from regoal.agent.interrupts import StopRequest
 from regoal.agent.machine import cores
+from regoal.agent.progress import say
 from regoal.benchmarks import learning
 from regoal.benchmarks.benchmark_folder import commit
-from regoal.benchmarks.experiment import say
 from regoal.benchmarks.parallel import POLL_SECONDS
 from regoal.benchmarks.published import LEFT_AS_IT_IS, missing_runs, of_others, replace_file
+from regoal.benchmarks.staging import replace_text
 from regoal.benchmarks.tables import read_table, replace_rows
 from regoal.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, BadInput, did_you_mean
 
@@ -164,9 +165,7 @@ def run(name: str, out: Path, results: Path, stop: StopRequest) -> int:
                 break
     finally:
         seconds = time.monotonic() - began + (float(spent.read_text()) if spent.exists() else 0.0)
-        stage = spent.with_name(f".{spent.name}")
-        stage.write_text(f"{seconds:.3f}\n")
-        stage.rename(spent)
+        replace_text(spent, f"{seconds:.3f}\n")
     published = code == 0 and _publish(part, out, results)
     if code not in (0, LEFT_AS_IT_IS):
         say(f"{name}: ended with exit code {code}; the same command goes on")

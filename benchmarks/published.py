@@ -10,6 +10,7 @@ from regoal.benchmarks.benchmark import named
 from regoal.benchmarks.cell_run import is_finished
 from regoal.benchmarks.cells import cells_of
 from regoal.benchmarks.results import COLUMNS, read_results
+from regoal.benchmarks.staging import staged
 from regoal.benchmarks.suite import load_suite
 
 LEFT_AS_IT_IS = 3  # exit code where a published table has runs that the new one has not
@@ -36,9 +37,8 @@ def missing_runs(new: Path, published: Path) -> str:
 
 def replace_file(source: Path, target: Path) -> None:
     """Copy a file over a published one: whoever is stopped, or finds the disk full, leaves the former one."""
-    stage = target.with_name(f".{target.name}")
-    shutil.copyfile(source, stage)
-    stage.rename(target)
+    with staged(target) as stage:
+        shutil.copyfile(source, stage)
 
 
 def of_others(suite: str, only: str, out: Path, results: Path) -> Path | None:

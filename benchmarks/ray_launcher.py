@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from regoal.benchmarks.benchmark import say
+from regoal.agent.progress import say
 from regoal.benchmarks.cell_run import Job, is_finished
 from regoal.benchmarks.parallel import NodeLost, ProcessDied, RunFailed
 from regoal.benchmarks.ray_cluster import connect, cpus_of, misfits

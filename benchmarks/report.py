@@ -1,6 +1,5 @@
 """The report of a benchmark, from its folder alone: a page, a Markdown table, and figures for papers."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from regoal.benchmarks.report_data import Findings, read_findings
 from regoal.benchmarks.report_films import films
 from regoal.benchmarks.report_markdown import markdown
 from regoal.benchmarks.report_page import page
+from regoal.benchmarks.staging import replace_text
 
 PAGE, MARKDOWN, FIGURES = "report.html", "report.md", "figures"
 
@@ -33,8 +33,8 @@ def write_report(out: Path) -> Path:
     """
     found = read_findings(out)
     figures = _figures(found, out / FIGURES)
-    _replace(out / MARKDOWN, markdown(found, figures))
-    _replace(out / PAGE, page(found, films(found, out)))
+    replace_text(out / MARKDOWN, markdown(found, figures))
+    replace_text(out / PAGE, page(found, films(found, out)))
     return out / PAGE
 
 
@@ -57,9 +57,3 @@ def _figures(found: Findings, folder: Path) -> list[tuple[str, str]]:
     for name, _, figure in drawn:
         draw.save(figure, folder / name)
     return [(name, label) for name, label, _ in drawn]
-
-
-def _replace(path: Path, contents: str) -> None:
-    stage = path.with_name(f".{path.name}-{os.getpid()}")
-    stage.write_text(contents)
-    stage.rename(path)

@@ -9,7 +9,6 @@ not learn; `wall_seconds` is the one column that another run of the same suite g
 
 import csv
 import json
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from regoal.benchmarks.curves import Curve
+from regoal.benchmarks.staging import staged
 from regoal.benchmarks.tables import read_rows
 from regoal.errors import BadInput
 
@@ -41,12 +41,11 @@ def write_results(out: Path, runs: Iterable[Path]) -> Path:
     Returns:
         The file.
     """
-    path, stage = out / RESULTS, out / f".{RESULTS}-{os.getpid()}"
-    with stage.open("w", newline="") as file:
+    path = out / RESULTS
+    with staged(path) as stage, stage.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(_rows(runs))
-    stage.rename(path)
     return path
 
 

@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from regoal.benchmarks.staging import staged
 from regoal.errors import BadInput
 
 
@@ -24,9 +25,8 @@ def write_rows(path: Path, row_type: type[Any], rows: Iterable[Any]) -> None:
 
 def replace_rows(path: Path, row_type: type[Any], rows: Iterable[Any]) -> None:
     """As `write_rows`, beside the file and then renamed: whoever is killed leaves the former one."""
-    stage = path.with_name(f".{path.name}")
-    write_rows(stage, row_type, rows)
-    stage.rename(path)
+    with staged(path) as stage:
+        write_rows(stage, row_type, rows)
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from regoal.agent.policy import Policy
 from regoal.agent.seeding import Stream, env_seed
+from regoal.envs.contract import close_in_time, guarded_in_time
 from regoal.envs.recipe import EnvRecipe
 from regoal.errors import BadInput
 from regoal.rendering import working_gl
@@ -43,21 +45,26 @@ def record(
     """Frames (height, width, 3) of evaluation episodes, as they are played without exploration.
 
     `tick` is called after each episode.
+
+    Raises:
+        SpoiledEpisode: the env raised, or did not come back.
     """
     env = recipe.build(render_mode="rgb_array")
     try:
         for index in range(episodes):
-            observation, _ = env.reset(seed=env_seed(seed, Stream.EVALUATION, index))
-            yield _frame(env.render())
+            when, attempt_seed = f"episode {index}", env_seed(seed, Stream.EVALUATION, index)
+            observation, _ = guarded_in_time(env, when, partial(env.reset, seed=attempt_seed))
+            yield _frame(guarded_in_time(env, when, env.render))
             ended = False
             while not ended:
                 action = policy.act(observation["observation"], observation["desired_goal"])
-                observation, _, terminated, truncated, _ = env.step(action)
-                yield _frame(env.render())
+                outcome = guarded_in_time(env, when, partial(env.step, action))
+                observation, _, terminated, truncated, _ = outcome
+                yield _frame(guarded_in_time(env, when, env.render))
                 ended = bool(terminated or truncated)
             tick()
     finally:
-        env.close()
+        close_in_time(env)
 
 
 def require_writable_mp4(path: Path) -> None:

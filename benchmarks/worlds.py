@@ -7,11 +7,10 @@ from pathlib import Path
 
 from regoal.agent.evaluation import play_outcomes
 from regoal.agent.policy import Policy
-from regoal.benchmarks.parallel import run_all
+from regoal.benchmarks.parallel import require_jobs, run_all
 from regoal.benchmarks.sources import Source, load_sources, require_figures, require_fit
 from regoal.envs.goal_spec import GoalSpec
 from regoal.envs.recipe import EnvRecipe
-from regoal.errors import BadInput
 
 PLAIN = "none"  # in tables: the family of the env as it comes
 
@@ -87,8 +86,7 @@ def load_players(runs: Sequence[Path], episodes: int, seed: int, jobs: int) -> l
         BadInput: an unusable run or figure, or see `load_sources`; nothing was played.
     """
     require_figures(episodes, seed)
-    if jobs < 1:
-        raise BadInput("jobs", "1 or more", str(jobs))
+    require_jobs(jobs)
     sources = load_sources(runs)
     spec = GoalSpec.from_recipe(sources[0].target(""))
     try:

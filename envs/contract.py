@@ -17,7 +17,7 @@ and the fix. `GoalSpec` is what is left when all of them pass; `check` reports a
 import contextlib
 import dis
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +121,11 @@ def action_bounds(env: Env) -> tuple[Array, Array]:
             f"low={space.low}, high={space.high}",
             "Bound it: gymnasium.wrappers.RescaleAction needs bounds too, so set them in the env.",
         )
-    return space.low.astype(np.float32), space.high.astype(np.float32)
+    low, high = space.low.astype(np.float32), space.high.astype(np.float32)
+    # 0.1 is a little more in single precision than in double: an action there would lie outside.
+    low = np.where(low < space.low, np.nextafter(low, np.float32(np.inf)), low)
+    high = np.where(high > space.high, np.nextafter(high, np.float32(-np.inf)), high)
+    return low, high
 
 
 def episode_limit(env: Env) -> int:
@@ -160,9 +164,22 @@ def goal_function(env: Env, attribute: str, fix: str) -> PairScore:
     return function
 
 
+def score_batch(function: PairScore, achieved: Array, desired: Array) -> Array:
+    """Shapes (n, goal) and (n, goal) to (n,), in one call; it cannot write into the goals."""
+    return np.asarray(function(_read_only(achieved), _read_only(desired), {}))
+
+
 def score_one_by_one(function: PairScore, achieved: Array, desired: Array) -> Array:
-    """Shapes (n, goal) and (n, goal) to (n,), one call a pair."""
-    return np.asarray([function(a, d, {}) for a, d in zip(achieved, desired, strict=True)])
+    """Shapes (n, goal) and (n, goal) to (n,), one call a pair; it cannot write into the goals."""
+    pairs = zip(_read_only(achieved), _read_only(desired), strict=True)
+    return np.asarray([function(a, d, {}) for a, d in pairs])
+
+
+def _read_only(goals: Array) -> Array:
+    """The same array, which raises where it is written into: others go on with what was scored."""
+    view = goals.view()
+    view.flags.writeable = False
+    return view
 
 
 def constant_result(function: PairScore) -> Any:
@@ -190,6 +207,13 @@ def takes_batches(name: str, function: PairScore, achieved: Array, desired: Arra
     try:
         single = score_one_by_one(function, achieved, desired)
     except Exception as error:
+        if "read-only" in str(error):
+            raise BadInput(
+                name,
+                "goals that are left as they are",
+                f"{type(error).__name__}: {error}",
+                "Replay holds the arrays it is given: copy what you write into, or compute anew.",
+            ) from error
         raise BadInput(
             name,
             "a score from the achieved and the desired goal alone",
@@ -204,7 +228,7 @@ def takes_batches(name: str, function: PairScore, achieved: Array, desired: Arra
             "Return a scalar for one pair and (n,) for n pairs: reduce with axis=-1.",
         )
     try:
-        batched = np.asarray(function(achieved, desired, {}))
+        batched = score_batch(function, achieved, desired)
     except Exception:  # noqa: BLE001  (user code may raise anything; single calls are the fallback)
         return False
     return batched.shape == single.shape and bool(np.allclose(batched, single, rtol=1e-6, atol=1e-9))
@@ -236,9 +260,20 @@ def guarded_in_time(env: Env, when: str, call: Callable[[], Any]) -> Any:
     Raises:
         EnvCrash: what the env raised, or that it did not come back.
     """
+    with in_time(env, when):
+        return guarded(env, when, call)
+
+
+@contextlib.contextmanager
+def in_time(env: Env, when: str) -> Iterator[HangWatch]:
+    """A watch over calls of an env, of which each may take `LONGEST_CALL`: tick after each.
+
+    Raises:
+        EnvCrash: one did not come back.
+    """
     try:
-        with HangWatch(LONGEST_CALL):
-            return guarded(env, when, call)
+        with HangWatch(LONGEST_CALL) as watch:
+            yield watch
     except Hung as hung:
         frame = traceback.extract_tb(hung.__traceback__)[-2]  # the last one is where the watch raised it
         raise EnvCrash(
@@ -251,8 +286,8 @@ def guarded_in_time(env: Env, when: str, call: Callable[[], Any]) -> Any:
 
 
 def close_in_time(env: Env) -> None:
-    """Close an env that may hang: what has been found is to be told."""
-    with contextlib.suppress(Hung), HangWatch(LONGEST_CLOSE):
+    """Close an env that may hang or raise: what was found or learned with it is to be told."""
+    with contextlib.suppress(Hung, Exception), HangWatch(LONGEST_CLOSE):
         env.close()
 
 

@@ -152,7 +152,7 @@ class GoalSpec:
     def close(self) -> None:
         """Close the env that does the scoring, if there is one."""
         while self._scorer:
-            self._scorer.pop().close()
+            contract.close_in_time(self._scorer.pop())
 
     def _score(self, attribute: str, batched: bool, achieved_goal: Array, desired_goal: Array) -> Array:
         env = self._env()
@@ -160,7 +160,7 @@ class GoalSpec:
 
         def call() -> Array:
             if batched:
-                return np.asarray(function(achieved_goal, desired_goal, {}))
+                return contract.score_batch(function, achieved_goal, desired_goal)
             return contract.score_one_by_one(function, achieved_goal, desired_goal)
 
         scores: Array = contract.guarded(env, f"{attribute} of {len(achieved_goal)} pairs", call)

@@ -18,6 +18,8 @@ KEEPS_THE_CONTRACT = (
     "CostOfDistance",
     "SuccessAsFloat",
     "BlindToItself",
+    "CloseRaises",
+    "ActionWithin",
     "SuccessAtTimesWrong",
 )
 TIME_LIMIT = 50
@@ -111,6 +113,38 @@ class ArrayReward(gym.Wrapper[Any, Any, Any, Any]):
     def compute_reward(self, achieved_goal: Any, desired_goal: Any, info: Any) -> Any:
         assert achieved_goal.ndim == 1, "one pair at a time"
         return -np.abs(achieved_goal - desired_goal)
+
+
+class WritesIntoGoals(Fine):
+    """compute_reward overwrites what does not count in the goal it is given; the step's own is a copy."""
+
+    def compute_reward(self, achieved_goal: Any, desired_goal: Any, info: Any) -> Any:
+        if achieved_goal is self._position:
+            achieved_goal = achieved_goal.copy()
+        achieved_goal[..., 1] = desired_goal[..., 1]
+        return super().compute_reward(achieved_goal, desired_goal, info)
+
+    def _is_near(self, position: Any) -> bool:
+        return bool(self.compute_reward(position.copy(), self._goal, {}) == 0)
+
+
+class CloseRaises(Fine):
+    """No fault that learning would see: it cannot be closed."""
+
+    def close(self) -> None:
+        raise RuntimeError("the viewer is gone")
+
+
+class ActionWithin(Fine):
+    """No fault: bounds that single precision has no numbers for, of which it takes none beyond."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.action_space = gym.spaces.Box(-0.1, 0.1, (2,), np.float64)
+
+    def step(self, action: Any) -> Any:
+        assert (np.abs(np.asarray(action, np.float64)) <= 0.1).all(), action
+        return super().step(np.asarray(action) * 10)
 
 
 class LoopableReward(Fine):

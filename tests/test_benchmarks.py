@@ -126,6 +126,11 @@ def test_calls_run_side_by_side_and_a_failure_stands_in_its_place() -> None:
     assert results[5:] == [None, 49]
 
 
+def test_nothing_waits_for_processes_of_which_there_are_none() -> None:
+    with pytest.raises(BadInput, match="jobs: expected 1 or more, got 0"):
+        run_all(square, [1], jobs=0)
+
+
 def test_ctrl_c_while_a_call_is_being_started_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     start = SpawnProcess.start
 
@@ -271,10 +276,7 @@ def test_each_seed_of_demo_and_modes_starts_from_the_source_of_its_own(
     reach_modes = modes.EXPERIMENTS["reach"]
     for seed in (0, 1):
         configs: list[Any] = [demo.arm_config(tmp_path, arm, seed) for arm in demo.ARMS]
-        configs += [
-            experiment.arm_config(reach_modes, tmp_path, reach_modes.shifts[0], arm, seed)
-            for arm in reach_modes.arms
-        ]
+        configs += [experiment.tuned_config(reach_modes, tmp_path, mode, seed) for mode in reach_modes.modes]
         for source, out, of in configs:
             assert (source, Path(out).name, of) == (
                 tmp_path / "source" / f"seed-{seed}",
@@ -482,7 +484,7 @@ def test_modes_go_on_with_the_runs_that_are_not_finished(
     assert {path.name for path in tmp_path.iterdir()} == {"out"}
     runs = [*(tmp_path / "out").rglob("metrics.csv")]
     assert len(runs) == 1 + len(MODES)
-    cut = experiment.run_path(tmp_path / "out", tiny.shifts[0], experiment.Arm("naive"), 0)
+    cut = experiment.run_path(tmp_path / "out", tiny.shift, "naive", 0)
     shutil.rmtree(cut)
     (tmp_path / "out" / modes.TABLE).unlink()
     before = {path: path.stat().st_mtime_ns for path in runs if cut not in path.parents}

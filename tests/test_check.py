@@ -60,6 +60,7 @@ BROKEN = [
         "(5 of 250 steps differ)",
     ),
     ("ArrayReward", "reward of pairs", "compute_reward", "one number for one pair", "shape (2,) for a pair"),
+    ("WritesIntoGoals", "reward of pairs", "compute_reward", "left as they are", "read-only"),
     ("InfoReward", "reward of pairs", "compute_reward", "goal alone", "KeyError: 'cost'"),
     ("PoliteInfoReward", "reward", "reward at step 0", "0.0", "-0.5 (250 of 250 steps differ)"),
     (

@@ -15,6 +15,7 @@ from regoal.agent.experience import DISCOVERY_EPISODES, Experience
 from regoal.agent.finetuning import resolve
 from regoal.agent.inspection import inspect
 from regoal.agent.replay_files import read_segments
+from regoal.agent.seeding import Stream
 from regoal.agent.validation import validated
 from regoal.buffers import Episode, HindsightBuffer
 from regoal.envs.goal_spec import GoalSpec
@@ -146,6 +147,16 @@ def test_a_buffer_that_the_machine_does_not_give_is_refused(
         BadInput, match="capacity: expected a replay buffer that fits into the machine's memory"
     ):
         experience_of(tmp_path)
+
+
+def test_buffers_must_fit_into_memory_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    experience = experience_of(tmp_path)
+    needed = experience._granted
+    assert needed > 0
+    monkeypatch.setattr("regoal.agent.experience.memory_bytes", lambda: 2 * needed - 1)
+    experience = experience_of(tmp_path)
+    with pytest.raises(BadInput, match=r"capacity: .* GB for .* transitions beside 0\.0 GB of another"):
+        experience._buffer(2 * experience._likely, Stream.SOURCE_REPLAY, experience._likely)
 
 
 def test_an_episode_is_not_stored_where_those_before_it_cannot_be_written(

@@ -1,5 +1,6 @@
 """What counts as success, and that evaluations are the same episodes every time."""
 
+import time
 from typing import Any
 
 import gymnasium as gym
@@ -11,6 +12,7 @@ from regoal.agent.evaluation import evaluate, play_outcomes
 from regoal.agent.player import Player
 from regoal.agent.policy import Exploration, Policy
 from regoal.agent.rollout import play
+from regoal.envs import contract
 from regoal.envs.goal_spec import GoalSpec
 from regoal.envs.recipe import EnvRecipe
 from regoal.errors import SpoiledEpisode
@@ -96,6 +98,44 @@ def test_an_episode_that_cannot_be_played_ends_the_evaluation_and_many_with_acci
     monkeypatch.setattr(EnvRecipe, "build", lambda self: Stumbles(build(self), 151))
     assert len(play_outcomes(spec, policy(), episodes=40, seed=0)) == 40
     assert capsys.readouterr().err.count("played anew") == 13
+
+
+class Stays(gym.Wrapper[Any, Any, Any, Any]):
+    """Never comes back from its first reset."""
+
+    def reset(self, **options: Any) -> Any:
+        while True:
+            time.sleep(0.01)
+
+
+def test_an_env_that_hangs_is_spoiled_as_one_that_raises(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec, build = point_spec(), EnvRecipe.build
+    monkeypatch.setattr(contract, "LONGEST_CALL", 0.2)
+    envs = iter((Stays, lambda env: env))
+    monkeypatch.setattr(EnvRecipe, "build", lambda self: next(envs)(build(self)))
+    assert len(play_outcomes(spec, policy(TOWARDS_GOAL), episodes=2, seed=0)) == 2
+    told = capsys.readouterr().err
+    assert (
+        "at episode 0: expected a reset or step that returns within 0.2 s, got none yet, in reset of" in told
+    )
+    assert "played anew" in told
+
+
+class Slow(gym.Wrapper[Any, Any, Any, Any]):
+    """Takes its time, step by step."""
+
+    def step(self, action: Any) -> Any:
+        time.sleep(0.02)
+        return self.env.step(action)
+
+
+def test_an_episode_may_take_longer_than_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec, build = point_spec(), EnvRecipe.build
+    monkeypatch.setattr(contract, "LONGEST_CALL", 0.5)
+    monkeypatch.setattr(EnvRecipe, "build", lambda self: Slow(build(self)))
+    assert len(play_outcomes(spec, policy(), episodes=1, seed=0)) == 1  # 50 steps
 
 
 def test_success_is_scored_on_true_state_under_sensing_noise() -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from regoal.buffers import Batch, Episode, HindsightBuffer
 from regoal.buffers.storage import Transitions
 from regoal.buffers.strategies import NAMES
+from regoal.envs.goal_spec import GoalSpec
 from regoal.errors import BadInput, EnvFault, TrainingFault
 
 from .reference import FakeScorer, ReferenceBuffer, origin, tagged_buffer, tagged_episode
@@ -284,6 +285,48 @@ def test_rewards_equal_up_to_rounding_are_accepted() -> None:
     buffer = HindsightBuffer(scorer_of(), 20)
     buffer.add_episode(replace(episode, reward=episode.reward * (1 + 1e-7)))
     assert len(buffer) == 5
+
+
+def _edge(spec: GoalSpec) -> float:
+    """The greatest x in single precision from which (0.3, 0) is reached."""
+    low, high = np.float32(0.3), np.float32(1.3)
+    while np.nextafter(low, high) < high:
+        middle = np.float32((low + high) / 2)
+        there = spec.reward(np.array([[middle, 0.0]], np.float32), np.array([[0.3, 0.0]], np.float32))[0] == 0
+        low, high = (middle, high) if there else (low, middle)
+    return float(low)
+
+
+@pytest.mark.parametrize("terminates", [False, True])
+@pytest.mark.parametrize(
+    ("steps_of_rounding", "refused"), [(0, False), (1, False), (2, False), (40, True), (100_000, True)]
+)
+def test_an_env_that_scores_in_double_precision_may_differ_by_rounding_at_the_edge(
+    terminates: bool, steps_of_rounding: int, refused: bool
+) -> None:
+    """It says that the goal is reached, from a place that is a little too far in single precision."""
+    spec = GoalSpec.of("regoal/PointReach-v0", terminate_on_success=terminates)
+    x = np.float32(_edge(spec))
+    x = x + np.float32(steps_of_rounding) * np.spacing(x)
+    episode = Episode(
+        observation=np.zeros((2, 4), np.float32),
+        achieved_goal=np.array([[1.4, 0.0], [x, 0.0]], np.float32),
+        desired_goal=np.array([0.3, 0.0], np.float32),
+        action=np.zeros((1, 2), np.float32),
+        reward=np.zeros(1, np.float32),
+        terminated=terminates,
+        success=np.ones(1, np.bool_),
+        index=0,
+    )
+    buffer = HindsightBuffer(spec, 60, n_sampled_goal=0)
+    if refused:
+        with pytest.raises(EnvFault, match="reward at step 0"):
+            buffer.add_episode(episode)
+    else:
+        buffer.add_episode(episode)
+        told = buffer.sample(4).reward.numpy()
+        assert (told == spec.reward(episode.achieved_goal[1:], episode.desired_goal[None])).all()
+    spec.close()
 
 
 @pytest.mark.parametrize(

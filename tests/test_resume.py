@@ -6,12 +6,14 @@ import os
 import re
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 
 from regoal import (
     BadInput,
@@ -34,6 +36,7 @@ from regoal.agent.rollouts import Rollouts
 from regoal.agent.run_folder import read_config
 from regoal.agent.run_lock import RunLock
 from regoal.agent.run_state import RunState
+from regoal.envs.point_reach import PointReach
 from regoal.errors import SaveFault
 
 # A quarter of an update a step: what goes on is the same, and most of the time goes into updates.
@@ -257,6 +260,50 @@ def test_a_finished_run_goes_on_if_it_is_given_more_steps(
     longer = [row["env_steps"] for row in outcome(run)["metrics"]]
     assert sorted({*longer} - {"300"}, key=int) == [row["env_steps"] for row in outcome(whole())["metrics"]]
     assert "[[resumed]]" in (run / "run.toml").read_text()
+    resume(run, steps=700)  # with two, as in its settings since
+    assert "bit-exact" not in capsys.readouterr().err
+
+
+def test_other_threads_than_in_the_sitting_before_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    _cut(lambda: train(config(run)), "_update", 3, Killed)
+    _cut(lambda: resume(run, threads=2), "_update", 2, Killed)
+    assert "2 threads instead of 1: no longer bit-exact" in capsys.readouterr().err
+    _cut(lambda: resume(run), "_update", 2, Killed)
+    assert "1 threads instead of 2: no longer bit-exact" in capsys.readouterr().err
+    resume(run)
+    assert "bit-exact" not in capsys.readouterr().err
+
+
+def test_a_run_goes_on_where_its_env_was_given_a_tuple(tmp_path: Path) -> None:
+    gym.register("resume/Sized-v0", entry_point=_Sized, max_episode_steps=50)
+    run = tmp_path / "run"
+    sized = dataclasses.replace(config(run, steps=200), env="resume/Sized-v0", env_kwargs={"size": (2, [3])})
+    train(sized)
+    assert read_config(run).env_kwargs == {"size": [2, [3]]}
+    resume(run, steps=300)
+    assert outcome(run)["metrics"][-1]["env_steps"] == "300"
+    del gym.registry["resume/Sized-v0"]
+
+
+class _Sized(PointReach):
+    """Gets the same in every sitting."""
+
+    def __init__(self, size: Any) -> None:
+        assert size == [2, [3]]
+        super().__init__()
+
+
+def test_torch_has_as_many_threads_as_before(tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        train(config(tmp_path / "run", steps=100))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_episodes_leave_with_the_end_of_a_run_unless_they_are_kept(tmp_path: Path) -> None:
@@ -468,14 +515,6 @@ def test_a_generation_without_its_newest_episodes_is_told_where_older_ones_have_
     with pytest.warns(UserWarning, match="not all its episodes could be saved; falling back"):
         resume(run)
     assert_same(run, whole(capacity=200))
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    import torch
-
-    yield
-    torch.set_num_threads(1)
 
 
 def test_a_run_does_not_go_on_in_another_world(tmp_path: Path) -> None:

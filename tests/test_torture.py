@@ -52,6 +52,7 @@ REFUSED_ENVS = {
     "SuccessVanishes": "expected the key 'is_success', as at the steps before",
     "UnboundedAction": "expected finite bounds",
     "UnequalGoals": "expected the shape of 'desired_goal' (3,), got (2,)",
+    "WritesIntoGoals": "expected goals that are left as they are",
     "UnseededReset": "after a second reset with the same seed",
 }
 # Settings that cannot work, and what the message says.

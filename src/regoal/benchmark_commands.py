@@ -54,12 +54,13 @@ def benchmark(
     from regoal.benchmarks.cell_run import is_finished
     from regoal.benchmarks.cells import cells_of
     from regoal.benchmarks.estimate import describe
+    from regoal.benchmarks.parallel import require_jobs
     from regoal.benchmarks.report import write_report
     from regoal.benchmarks.suite import load_suite
     from regoal.benchmarks.taken_over import read_known, to_take_over
 
-    if jobs is not None and jobs < 1:
-        raise BadInput("jobs", "1 or more", str(jobs))
+    if jobs is not None:
+        require_jobs(jobs)
     if not silent_seconds > 0:
         raise BadInput("silent_seconds", "more than 0", f"{silent_seconds:g}")
     trust.grant()

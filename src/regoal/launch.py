@@ -72,11 +72,11 @@ def train_all(configs: "list[TrainConfig]", jobs: int | None, notes: Mapping[str
     from regoal.agent.training import train as train_one
     from regoal.agent.trust import trust_settings
     from regoal.agent.validation import validated
-    from regoal.benchmarks.parallel import run_all
+    from regoal.benchmarks.parallel import require_jobs, run_all
     from regoal.envs.recipe import EnvRecipe
 
-    if jobs is not None and jobs < 1:
-        raise BadInput("jobs", "1 or more", str(jobs))
+    if jobs is not None:
+        require_jobs(jobs)
     noted = functools.partial(train_one, notes=notes)
     if len(configs) == 1:
         return said(lambda: noted(configs[0]), configs[0].out)

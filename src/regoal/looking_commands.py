@@ -41,11 +41,11 @@ def evaluate(
     from regoal.agent.evaluation import evaluate as measure
     from regoal.agent.policy import Policy
     from regoal.agent.source import require_sizes
-    from regoal.benchmarks.sources import runs_in
+    from regoal.benchmarks.sources import require_figures, runs_in
     from regoal.benchmarks.statistics import wilson_interval
     from regoal.envs.goal_spec import GoalSpec
 
-    _require_episodes(episodes, seed)
+    require_figures(episodes, seed)
     trust.grant()
     for path in runs_in(run):
         policy = Policy.load(path)
@@ -128,9 +128,10 @@ def watch(
         seed: Seed of the episodes.
         trust: What the run may import and give to its env.
     """
+    from regoal.benchmarks.sources import require_figures
     from regoal.benchmarks.video import record, require_rendering, require_writable_mp4, write_video
 
-    _require_episodes(episodes, seed)
+    require_figures(episodes, seed)
     trust.grant()
     require_writable_mp4(video)
     require_rendering()
@@ -287,13 +288,6 @@ def inspect(
         view.draw(out, found)
         print(out, file=sys.stderr)
     return 0
-
-
-def _require_episodes(episodes: int, seed: int) -> None:
-    if episodes < 1:
-        raise BadInput("episodes", "1 or more", str(episodes))
-    if seed < 0:
-        raise BadInput("seed", "0 or more", str(seed))
 
 
 def _recipe(run: Path, shift: str | None) -> Any:

@@ -26,8 +26,6 @@ def backends() -> tuple[str, ...]:
     """The backends to try on this system, the best first."""
     if sys.platform == "darwin":
         return ("cgl", "glfw")
-    if sys.platform == "win32":
-        return ("wgl", "glfw")
     return ("egl", "osmesa", "glfw")
 
 

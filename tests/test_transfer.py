@@ -11,7 +11,7 @@ import pytest
 from regoal.benchmarks.cells import cells_of
 from regoal.benchmarks.curves import Curve
 from regoal.benchmarks.grid import arms_of
-from regoal.benchmarks.measures import Reached, dip, steps_to
+from regoal.benchmarks.measures import Reached, dip, steps_to, steps_to_threshold
 from regoal.benchmarks.published import LEFT_AS_IT_IS
 from regoal.benchmarks.results import Results, read_results
 from regoal.benchmarks.suite import load_suite
@@ -191,10 +191,34 @@ def _median(steps: Reached) -> str:
     return f"{steps.median:,.0f}" if math.isfinite(steps.median) else f"more than {steps.last_step:,.0f}"
 
 
-def test_the_table_of_objects_is_of_the_suite_and_the_preset_as_they_are() -> None:
-    rows = read_results(ROOT / "benchmarks" / "results" / "transfer-push.csv").rows
-    planned = {cell.config_hash for cell in cells_of(load_suite("transfer-push"), Path("runs"))}
+@pytest.mark.parametrize("suite", ["transfer-levels", "transfer-push"])
+def test_tables_are_of_the_suite_the_preset_and_the_defaults_as_they_are(suite: str) -> None:
+    rows = read_results(ROOT / "benchmarks" / "results" / f"{suite}.csv").rows
+    planned = {cell.config_hash for cell in cells_of(load_suite(suite), Path("runs"))}
     assert {row["config_hash"] for row in rows} <= planned
+
+
+def test_what_the_guide_says_of_levels_is_in_their_table() -> None:
+    results = read_results(ROOT / "benchmarks" / "results" / "transfer-levels.csv")
+    found = {task.partition(" ")[2]: curves for task, curves in curves_of(results).items()}
+    rare = [shift for shift in found if not shift.startswith("action_rotation")]
+    there = {shift: compare(found[shift]).steps for shift in found}
+    assert all(steps[TUNED].got_there == 5 for steps in there.values())
+    assert [there[shift][WITHOUT].got_there for shift in rare] == [0, 0, 3, 1]
+    fine = found["reward_threshold=0.15"][TUNED]
+    at = dict(zip(fine.steps, fine.success.mean(axis=0).round(2), strict=True))
+    assert (at[0], at[200], at[300]) == (0.19, 0.19, 0.08)
+    assert at[500] < at[0] <= at[600]
+    pulls = [found[shift][TUNED] for shift in rare[2:]]
+    means = [curve.success.mean(axis=0) for curve in pulls]
+    assert [curve.steps[mean.argmax()] for curve, mean in zip(pulls, means, strict=True)] == [600, 1_100]
+    assert max(float(mean.max() - mean[-1]) for mean in means) == pytest.approx(0.14, abs=0.005)
+    begun = [
+        [int((steps_to_threshold(found[shift][arm], compare(found[shift]).threshold, 3) == 0).sum())
+         for arm in (TUNED, WITHOUT)]
+        for shift in rare[2:]
+    ]  # fmt: skip
+    assert begun == [[2, 1], [2, 0]]
 
 
 def test_the_shipped_suite_has_the_arms_of_the_table() -> None:

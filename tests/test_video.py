@@ -3,15 +3,19 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import gymnasium as gym
 import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from regoal import BadInput, DDPGConfig, TrainConfig, train
+from regoal import BadInput, DDPGConfig, Policy, TrainConfig, train
 from regoal.benchmarks import before_after, video
 from regoal.benchmarks.before_after import show_before_after
 from regoal.cli import main
+from regoal.envs.recipe import EnvRecipe
+from regoal.errors import SpoiledEpisode
 from regoal.rendering import working_gl
 
 
@@ -91,3 +95,25 @@ def test_watch_and_before_after_where_rendering_works(tmp_path: Path, run: Path)
 def test_only_mp4_is_written(run: Path) -> None:
     with pytest.raises(BadInput, match="mp4"):
         video.write_video(Path("x.gif"), [np.zeros((48, 64, 3), np.uint8)])
+
+
+class _Jams(gym.Wrapper[Any, Any, Any, Any]):
+    """Raises at its third step."""
+
+    steps = 0
+
+    def step(self, action: Any) -> Any:
+        self.steps += 1
+        if self.steps == 3:
+            raise RuntimeError("the gripper is stuck")
+        return self.env.step(action)
+
+
+def test_an_env_that_raises_is_named_and_not_a_traceback(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build = EnvRecipe.build
+    monkeypatch.setattr(EnvRecipe, "build", lambda self, **options: _Jams(build(self, **options)))
+    frames = video.record(EnvRecipe("regoal/PointReach-v0"), Policy.load(run), episodes=1, seed=0)
+    for _ in range(3):
+        assert next(frames).shape == (240, 240, 3)
+    with pytest.raises(SpoiledEpisode, match=r"episode 0: expected .* RuntimeError: the gripper is stuck"):
+        next(frames)

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from regoal.agent.faults import MOST_IN_A_ROW
+from regoal.agent.faults import MOST_HANGS, MOST_IN_A_ROW
 from regoal.agent.policy import Policy
 from regoal.agent.rollout import play
 from regoal.agent.seeding import Stream, env_seed
 from regoal.buffers.episode import Episode
-from regoal.envs.contract import close_in_time, in_time
+from regoal.envs.contract import close, close_in_time, in_time
 from regoal.envs.goal_spec import GoalSpec
+from regoal.envs.hang_watch import Hung
 from regoal.errors import SpoiledEpisode
 
 
@@ -117,7 +118,8 @@ def play_outcomes(
                         episode = play(env, spec, policy, seed=attempt_seed, index=index, tick=watch.tick)
                     break
                 except SpoiledEpisode as fault:
-                    if attempt + 1 >= MOST_IN_A_ROW:
+                    most = MOST_HANGS if isinstance(fault.__cause__, Hung) else MOST_IN_A_ROW
+                    if attempt + 1 >= most:
                         raise
                     print(f"{fault} The episode is discarded and played anew.", file=sys.stderr)
                     close_in_time(env)
@@ -125,5 +127,5 @@ def play_outcomes(
             outcomes.append(Outcome.of(episode))
             tick()
     finally:
-        close_in_time(env)
+        close(env)
     return outcomes

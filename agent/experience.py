@@ -228,12 +228,12 @@ class Experience:
     def _buffer(self, most: int, stream: Stream, likely: int) -> HindsightBuffer:
         config, longest = self._config, self._spec.max_episode_steps
         capacity = max(min(config.capacity, most), longest)
-        if not config.buffer_on_disk:
-            self._require_memory(min(capacity, max(likely, longest)))
+        needed = 0 if config.buffer_on_disk else self._require_memory(min(capacity, max(likely, longest)))
         try:
             buffer = self._allocated(capacity, stream)
         except MemoryError as error:
             raise self._too_large(capacity) from error
+        self._granted += needed
         buffer.discovering = config.discovery > 0
         return buffer
 
@@ -252,12 +252,13 @@ class Experience:
             candidates=config.candidates if stream is Stream.REPLAY else 1,
         )
 
-    def _require_memory(self, capacity: int) -> None:
+    def _require_memory(self, capacity: int) -> int:
+        """The bytes that a buffer of so many transitions takes."""
         config = self._config
         needed = buffer_bytes(self._spec, capacity, marks=_marks(config), ranks=config.candidates > 1)
         if self._granted + needed > memory_bytes():
             raise self._too_large(capacity)
-        self._granted += needed
+        return needed
 
     def _too_large(self, capacity: int) -> BadInput:
         config = self._config

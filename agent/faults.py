@@ -7,6 +7,7 @@ from regoal.agent.run_state import RunState
 from regoal.errors import SpoiledEpisode
 
 MOST_IN_A_ROW = 10  # that many are no accident
+MOST_HANGS = 3  # of an evaluation that nobody else watches: each takes minutes
 MOST_TOLD = 10  # each in a line
 
 

@@ -11,7 +11,7 @@ from regoal.agent.policy import Policy
 from regoal.agent.rollout import play
 from regoal.agent.seeding import Stream, env_seed, generator
 from regoal.buffers.episode import Episode
-from regoal.envs.contract import close_in_time
+from regoal.envs.contract import close
 from regoal.envs.goal_spec import GoalSpec
 from regoal.envs.recipe import Env
 from regoal.errors import SpoiledEpisode
@@ -78,12 +78,12 @@ class Player:
         """Let an env go, whatever state it is in: no other episode is to begin with it."""
         env = self._envs.pop(purpose, None)
         if env is not None:
-            close_in_time(env)
+            close(env)
 
     def close(self) -> None:
         """Close the envs."""
         while self._envs:
-            close_in_time(self._envs.popitem()[1])
+            close(self._envs.popitem()[1])
 
     def _play(
         self,

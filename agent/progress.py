@@ -5,12 +5,14 @@ import sys
 import time
 from types import TracebackType
 
+from regoal.errors import printable
+
 SECONDS_BETWEEN_LINES = 5.0  # for one run; side by side, three times as long
 
 
 def say(text: str) -> None:
     """A line for whoever watches."""
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 class Progress:

@@ -151,7 +151,7 @@ def _require_columns(state: RunState, config: TrainConfig) -> None:
 
 def note_resumed(run: Path, config: TrainConfig, env_steps: int, *, inside_block: bool) -> None:
     """Write down that and how the run goes on, and say what keeps its numbers from being the same."""
-    (told_threads, before), now = last_sitting(run), versions()
+    (told_threads, before), now = last_sitting(run, env_steps), versions()
     if inside_block:
         say(f"{run}: its checkpoint was saved after an error, between two blocks: no longer bit-exact")
     if config.threads != told_threads:

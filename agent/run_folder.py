@@ -173,15 +173,20 @@ def versions() -> dict[str, str]:
     return found
 
 
-def last_sitting(run: Path) -> tuple[int, dict[str, str]]:
-    """Threads and versions that a run had when it last began or went on; no versions where none are told."""
+def last_sitting(run: Path, env_steps: int) -> tuple[int, dict[str, str]]:
+    """Threads and versions of the sitting that came to a checkpoint; no versions where none are told.
+
+    Args:
+        run: its folder.
+        env_steps: of the checkpoint. A sitting that went on from there, or from further on, did not save it.
+    """
     threads = read_config(run).threads
     try:
         told = tomllib.loads(read_plain(run / "run.toml", MOST_CONFIG_BYTES).decode())
-        last = told.get("resumed", [{}])[-1]
-        known = last.get("versions", told["versions"])
-        return int(last.get("threads", threads)), {str(name): str(one) for name, one in known.items()}
-    except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        before = [one for one in told.get("resumed", []) if one["env_steps"] < env_steps]
+        last = before[-1] if before else {"threads": threads, "versions": told["versions"]}
+        return int(last["threads"]), {str(name): str(one) for name, one in last["versions"].items()}
+    except (OSError, ValueError, OverflowError, RecursionError, LookupError, TypeError, AttributeError):
         return threads, {}
 
 

@@ -144,12 +144,20 @@ def typed(kind: Any, value: Any, name: str) -> Any:
     if kind is str and isinstance(value, os.PathLike):
         return os.fspath(value)
     if kind is str and isinstance(value, int | float):
-        return str(value)
+        with contextlib.suppress(ValueError):  # of thousands of digits
+            return str(value)
     expected = origin or kind
     if isinstance(value, expected) and not (kind is int and isinstance(value, bool)):
         return value
     shown = getattr(kind, "__name__", str(kind)) if not isinstance(kind, types.GenericAlias) else str(kind)
-    raise BadInput(name, f"a value of type {shown}", repr(value)[:200])
+    raise BadInput(name, f"a value of type {shown}", _shown(value))
+
+
+def _shown(value: Any) -> str:
+    try:
+        return repr(value)[:200]
+    except ValueError:  # a number of thousands of digits is not written out
+        return "a number of thousands of digits"
 
 
 def typed_fields(config: Config, prefix: str = "") -> Config:

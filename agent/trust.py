@@ -5,6 +5,7 @@ elsewhere therefore gets neither its modules nor its env kwargs for the asking.
 """
 
 import dataclasses
+import shlex
 import sys
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
@@ -64,7 +65,7 @@ def require_trusted(config: TrainConfig, where: str, used: Collection[str] = ALL
         if setting in used:
             _require_named(setting, text, where)
     if config.env_kwargs and without_tuples(config.env_kwargs) not in _given_kwargs:
-        typed = " ".join(f"{name}={value}" for name, value in config.env_kwargs.items())
+        typed = " ".join(shlex.quote(f"{name}={value}") for name, value in config.env_kwargs.items())
         raise BadInput(
             f"{where} env_kwargs",
             "none, or those that you give too: an env may do anything with them",
@@ -100,7 +101,9 @@ def _require_named(setting: str, text: str, where: str) -> None:
             f"{where} {setting}",
             "no module, or one that you name too: to import it is to run it",
             repr(module if not known else text),
-            f"If you trust it: --modules {module}, or regoal.trust({module!r})." if not known else "",
+            f"If you trust it: --modules {shlex.quote(module)}, or regoal.trust({module!r})."
+            if not known
+            else "",
         )
 
 

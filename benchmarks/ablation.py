@@ -8,16 +8,17 @@ Minutes are those of runs that went side by side: they compare with each other a
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from regoal.benchmarks.curves import up_to
-from regoal.benchmarks.measures import area
+from regoal.benchmarks.curves import Curve, up_to
 from regoal.benchmarks.report_data import Findings, read_findings
-from regoal.benchmarks.report_scores import THRESHOLDS
+from regoal.benchmarks.report_scores import THRESHOLDS, Arm, Table, mean_success
 from regoal.benchmarks.report_text import difference, headline, number, steps
 from regoal.benchmarks.results import Results
+from regoal.benchmarks.statistics import Floats
 from regoal.errors import EXIT_BAD_INPUT, EXIT_FAILED, BadInput
 
 COUNTED_TO = 0.8  # of success: most variants get there within the suite's steps, and none at once
@@ -34,7 +35,7 @@ def table(found: Findings) -> str:
     ]
     for arm in found.overall:
         soon = steps(arm.steps[THRESHOLDS.index(COUNTED_TO)], arm.one_budget)
-        early = f"{first_half(found.results, arm.name):.2f}"
+        early = f"{first_half(found, arm):.2f}"
         cells = (arm.name, number(arm.final), early, number(arm.area), compared.get(arm.name, ""), soon)
         lines.append(
             f"| {' | '.join(cells)} | {minutes(found.results, arm.name):.1f} |".replace("\u00a0", " ")
@@ -42,10 +43,14 @@ def table(found: Findings) -> str:
     return "\n".join(lines)
 
 
-def first_half(results: Results, arm: str) -> float:
-    """Mean success of the runs of an arm over the first half of their steps: what comes early."""
-    curves = [results.curve(task, arm) for task in results.tasks]
-    return float(np.mean([area(up_to(curve, float(curve.steps[-1]) / 2)).mean() for curve in curves]))
+def first_half(found: Findings, arm: Arm) -> float:
+    """Mean success of an arm over the first half of the steps that all arms of a task have."""
+    table = Table(found.results, found.curves, found.failures)
+
+    def early(task: str) -> Callable[[Curve], Floats]:
+        return lambda curve: mean_success(up_to(curve, table.shared_steps(task) / 2))
+
+    return float(np.mean([table.scores(arm.name, [task], arm.seeds, early(task)) for task in found.tasks]))
 
 
 def minutes(results: Results, arm: str) -> float:

@@ -11,6 +11,8 @@ from typing import Any
 
 import tomli_w
 
+from regoal.agent.durable import read_plain
+from regoal.agent.run_folder import MOST_CONFIG_BYTES
 from regoal.benchmarks.grid import Suite
 from regoal.benchmarks.staging import replace_text, staged
 from regoal.benchmarks.suite import SUITES, load_suite, shipped
@@ -46,9 +48,12 @@ def make_folder(suite: Suite, out: Path) -> None:
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        others = [path.name for path in out.iterdir() if not path.name.startswith(".")]
+        there = list(out.iterdir())
     except OSError as error:
         raise BadInput("out", "a folder that can be made", f"{out} ({error})") from error
+    others = [path.name for path in there if not path.name.startswith(".")]
+    if links := [path for path in there if path.is_symlink()]:
+        raise BadInput(f"{links[0]}", "a folder or a file of its own", "a link", "Put a copy in its place.")
     if SUITE in others:
         require_same(suite, out)
     elif others:
@@ -63,8 +68,8 @@ def require_same(suite: Suite, out: Path) -> None:
     """
     path = out / SUITE
     try:
-        there = tomllib.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        there = tomllib.loads(read_plain(path, MOST_CONFIG_BYTES).decode())
+    except (OSError, ValueError, RecursionError) as error:
         raise BadInput(str(path), "a readable TOML file", str(error)) from error
     different = list(_differences(there, suite.to_toml()))
     if different:

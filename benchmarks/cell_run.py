@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from regoal.agent.checkpoints import Checkpoint, whole_checkpoints
+from regoal.agent.durable import MOST_JSON_BYTES, parsed, read_plain
 from regoal.agent.run_folder import read_config, rewrite_config
 from regoal.agent.run_lock import LOCK, RunLock
 from regoal.agent.settings import to_toml
@@ -45,7 +46,7 @@ class Job:
 def is_finished(cell: Cell) -> bool:
     """Whether a cell has been run to its end, with these settings."""
     try:
-        done = json.loads((cell.path / DONE).read_text())
+        done = parsed(read_plain(cell.path / DONE, MOST_JSON_BYTES))
     except (OSError, ValueError):
         return False
     return isinstance(done, dict) and done.get("config_hash") == cell.config_hash
@@ -59,6 +60,7 @@ def run_cell(job: Job) -> None:
         Stopped: a stop was asked for; it can be gone on with.
         RunFault: it went wrong.
     """
+    require_own_place(job.cell)
     job.cell.path.mkdir(parents=True, exist_ok=True)
     with printing_to(job.cell.log):
         print(f"{job.cell.name}: process {os.getpid()} on {socket.gethostname()}")
@@ -69,6 +71,18 @@ def run_cell(job: Job) -> None:
             raise
 
 
+def require_own_place(cell: Cell) -> None:
+    """That the folder of a cell lies where its name says: through a link, others' files would be taken away.
+
+    Raises:
+        BadInput: a folder on the way to it, itself or its log is a link.
+    """
+    on_the_way = cell.path.parents[: len(Path(cell.name).parts)] if not Path(cell.name).is_absolute() else ()
+    for path in (*reversed(on_the_way), cell.path, cell.log):
+        if path.is_symlink():
+            raise BadInput(f"{path}", "a folder or a file of its own", "a link", "Put a copy in its place.")
+
+
 @contextlib.contextmanager
 def printing_to(log: Path) -> Iterator[None]:
     """Everything that this process prints, from C too, goes to the end of a file."""
@@ -76,7 +90,8 @@ def printing_to(log: Path) -> Iterator[None]:
     sys.stderr.flush()
     kept = {number: os.dup(number) for number in (1, 2)}
     try:
-        with log.open("a", buffering=1) as file:
+        descriptor = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW, 0o666)
+        with open(descriptor, "a", buffering=1) as file:
             for number in kept:
                 os.dup2(file.fileno(), number)
             with contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):

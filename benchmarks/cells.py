@@ -274,6 +274,8 @@ def _mode(arm: Arm) -> str:
 def folder_name(text: str) -> str:
     """A text as the name of a folder."""
     name = re.sub(r"[^\w.,=+-]", "_", text)
+    if not name.strip("."):
+        name = f"_{name}"  # .. is another folder
     if len(name) > LONGEST_NAME:
         name = f"{name[:LONGEST_NAME]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
     return name

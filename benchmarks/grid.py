@@ -5,6 +5,7 @@ every task for every seed.
 """
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,7 @@ from regoal.envs.shift import Shift
 from regoal.errors import BadInput
 
 TASK_DIMENSIONS = ("env", "shift")
+MOST_COMBINATIONS = 100_000
 VARIANT = "variant"  # a name for what overrides change; no setting
 USUAL_DIMENSIONS = ("agent", "relabel", "mode")
 ARM_DIMENSIONS = (*USUAL_DIMENSIONS, VARIANT)  # any other setting may be one too
@@ -144,7 +146,6 @@ def tasks_of(suite: Suite) -> list[Task]:
     tasks: list[Task] = []
     for values in _combinations(suite, own):
         place = f"{suite.file} [grid]"
-        require_trusted(TrainConfig(env=values["env"], out="", shift=values["shift"]), place)
         task = Task(values["env"], shift_of(values["env"], values["shift"], place), values)
         if any(task.name == other.name for other in tasks):
             raise BadInput(f"{place} shift", "different tasks", f"{task.name!r} twice", "Name it once.")
@@ -156,8 +157,9 @@ def shift_of(env: str, text: str, place: str) -> str:
     """The canonical text of a shift in an env.
 
     Raises:
-        BadInput: naming the place.
+        BadInput: naming the place; or a module that the user has not named, which is not imported.
     """
+    require_trusted(TrainConfig(env=env, out="", shift=text), place)
     try:
         return str(Shift.parse(text).resolved(env))
     except BadInput as error:
@@ -190,6 +192,8 @@ def placed(place: str, error: BadInput) -> BadInput:
 
 def _combinations(suite: Suite, dimensions: Mapping[str, tuple[Any, ...]]) -> Iterator[Values]:
     skips = [skip for skip in suite.skips if set(skip) <= set(dimensions)]
+    if (number := math.prod(map(len, dimensions.values()))) > MOST_COMBINATIONS:
+        raise BadInput(f"{suite.file} [grid]", f"at most {MOST_COMBINATIONS:,} combinations", f"{number:,}")
     for values in itertools.product(*dimensions.values()):
         combination = dict(zip(dimensions, values, strict=True))
         if not any(matches(skip, combination) for skip in skips):

@@ -18,6 +18,7 @@ ended with; it stands in its last row.
 
 import argparse
 import dataclasses
+import re
 import sys
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -229,9 +230,16 @@ def for_preset(rows: Rows, preset: str) -> str:
         seeds = sorted({int(row["seed"]) for row in rows if (row["env"], row["preset"]) == (env, preset)})
         curve = median_curves(rows, env)[preset]
         lines = [f"{steps:_} = {success:.2f}" for steps, success in curve.items()]
-        of = f"seeds {seeds[0]} to {seeds[-1]}, median" if len(seeds) > 1 else f"seed {seeds[0]}"
-        tables.append("\n".join([f"[curves.{env}]  # {of}: success by env steps, from learning.csv", *lines]))
+        head = [
+            f"[curves.{_key(env)}]  # success at env steps, median over seeds: learning.csv",
+            f"seeds = {len(seeds)}",
+        ]
+        tables.append("\n".join(head + lines))
     return "\n\n".join(tables)
+
+
+def _key(text: str) -> str:
+    return text if re.fullmatch(r"[\w-]+", text, re.ASCII) else f'"{text}"'
 
 
 def seconds_of(rows: Rows) -> dict[Run, float]:

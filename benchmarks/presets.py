@@ -6,6 +6,7 @@
     agent = "ddpg"
     [settings]                      # of the run, by dotted names as in --set
     [curves.FetchPush-v4]           # as measured: median success over seeds at env steps
+    seeds = 3
     100_000 = 0.96
 
 What whoever starts a run asks for wins over its preset.
@@ -45,6 +46,22 @@ OF_A_SOURCE = dict.fromkeys((*START, "source", "mode"), "A preset is for learnin
 
 
 @dataclass(frozen=True)
+class Measured:
+    """How a preset learned an env, in its own evaluations.
+
+    Attributes:
+        seeds: how many runs there were.
+        success: the median over them at env steps, in their order.
+    """
+
+    seeds: int
+    success: Mapping[int, float]
+
+    def __str__(self) -> str:
+        return "one seed" if self.seeds == 1 else f"median of {self.seeds} seeds"
+
+
+@dataclass(frozen=True)
 class Preset:
     """Settings that were found to work.
 
@@ -55,7 +72,7 @@ class Preset:
         envs: ids of the envs that it is chosen for by itself.
         agent: that it is for, by name.
         settings: of the run, by dotted name.
-        curves: what was measured, by env id: median success over seeds at env steps, in their order.
+        curves: what was measured, by env id.
     """
 
     name: str
@@ -64,7 +81,7 @@ class Preset:
     envs: tuple[str, ...]
     agent: str
     settings: Values
-    curves: Mapping[str, Mapping[int, float]]
+    curves: Mapping[str, Measured]
 
 
 def presets() -> dict[str, Preset]:
@@ -182,20 +199,21 @@ def preset(
 
 def expected(preset: Preset, env_id: str) -> str:
     """What runs came to in an env half-way and at their end, for people; empty if none was measured."""
-    curve = preset.curves.get(env_id.rpartition(":")[2], {})
-    if not curve:
+    measured = preset.curves.get(env_id.rpartition(":")[2])
+    if measured is None:
         return ""
-    last = max(curve)
+    curve, last = measured.success, max(measured.success)
     half = min(curve, key=lambda steps: abs(steps - last / 2))
-    return f"{curve[half]:.2f} after {half:,} env steps and {curve[last]:.2f} after {last:,}"
+    steps = f"{curve[half]:.2f} after {half:,} env steps and {curve[last]:.2f} after {last:,}"
+    return f"success as measured in its evaluations, {measured}: {steps}"
 
 
 def curves_as_text(preset: Preset) -> str:
     """All that was measured, for people, a line an env."""
     lines = []
-    for env, curve in preset.curves.items():
-        points = ", ".join(f"{success:.2f} after {steps:,}" for steps, success in curve.items())
-        lines.append(f"measured in {env}, median success over seeds at env steps: {points}")
+    for env, measured in preset.curves.items():
+        points = ", ".join(f"{success:.2f} after {steps:,}" for steps, success in measured.success.items())
+        lines.append(f"success as measured in {env}, {measured}, by env steps: {points}")
     return "\n".join(lines)
 
 
@@ -230,7 +248,7 @@ def _read(path: Path) -> Preset:
         raise BadInput(str(path), "a readable TOML file", str(error)) from error
     require_known(values, KEYS, file, "a key of a preset")
     for key in KEYS:
-        if key not in values:
+        if key not in values and key != "curves":  # there is none before it was measured
             raise BadInput(file, f"the key {key!r}", ", ".join(values) or "nothing")
     date, envs, table = values["date"], values["envs"], values["settings"]
     if type(date) is not datetime.date:
@@ -248,11 +266,11 @@ def _read(path: Path) -> Preset:
         envs=tuple(envs),
         agent=agent,
         settings=settings_of(table, [agent], f"{file} [settings]", OF_THE_RUN | OF_A_SOURCE),
-        curves=_curves(values["curves"], f"{file} [curves]"),
+        curves=_curves(values.get("curves", {}), f"{file} [curves]"),
     )
 
 
-def _curves(values: Any, place: str) -> dict[str, dict[int, float]]:
+def _curves(values: Any, place: str) -> dict[str, Measured]:
     """Curves by env from their tables.
 
     Raises:
@@ -261,9 +279,13 @@ def _curves(values: Any, place: str) -> dict[str, dict[int, float]]:
     if not isinstance(values, dict) or not all(isinstance(points, dict) for points in values.values()):
         raise BadInput(place, "a table for each env", repr(values), "[curves.FetchPush-v4]")
     try:
-        return {
-            env: {int(steps): float(success) for steps, success in points.items()}
-            for env, points in values.items()
-        }
-    except (TypeError, ValueError) as error:
-        raise BadInput(place, "lines such as 100_000 = 0.96", str(error)) from error
+        return {env: _measured(dict(points)) for env, points in values.items()}
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInput(place, "seeds = 3, and lines such as 100_000 = 0.96", str(error)) from error
+
+
+def _measured(points: dict[str, Any]) -> Measured:
+    seeds = int(points.pop("seeds"))
+    if not points:
+        raise ValueError("no line")
+    return Measured(seeds, {int(steps): float(success) for steps, success in points.items()})

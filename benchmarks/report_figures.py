@@ -11,6 +11,7 @@ import numpy as np
 from regoal.benchmarks.curves import COLOURS, Curve
 from regoal.benchmarks.report_data import PROFILE
 from regoal.benchmarks.report_scores import Arm
+from regoal.benchmarks.staging import staged
 from regoal.benchmarks.statistics import Floats, bootstrap_interval
 
 DASHES = ("solid", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))  # when there are more arms than colours
@@ -108,8 +109,10 @@ def save(figure: Any, stem: Path) -> None:
         figure.set_size_inches(WIDTH, 3.2 + 0.17 * ((len(labels) + 1) // 2))
     stem.parent.mkdir(parents=True, exist_ok=True)
     with rc_context(SETTINGS):
-        figure.savefig(f"{stem}.png", dpi=150, metadata={"Software": None})
-        figure.savefig(f"{stem}.svg", metadata={"Date": None, "Creator": None})
+        with staged(stem.with_name(f"{stem.name}.png")) as stage:
+            figure.savefig(stage, format="png", dpi=150, metadata={"Software": None})
+        with staged(stem.with_name(f"{stem.name}.svg")) as stage:
+            figure.savefig(stage, format="svg", metadata={"Date": None, "Creator": None})
 
 
 def inline(figure: Any, name: str, label: str) -> str:
@@ -130,7 +133,8 @@ def inline(figure: Any, name: str, label: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", text, flags=re.DOTALL)
     box = re.search(r'viewBox="([^"]*)"', text)
     assert box is not None
-    text = re.sub(r"^<svg[^>]*>", f'<svg viewBox="{box[1]}" role="img" aria-label="{label}">', text)
+    begin = f'<svg viewBox="{box[1]}" role="img" aria-label="{label}">'
+    text = re.sub(r"^<svg[^>]*>", lambda _: begin, text)  # as text, in which a backslash is one
     text = re.sub(r'\bid="', f'id="{name}-', text)
     text = text.replace('xlink:href="#', f'href="#{name}-').replace("url(#", f"url(#{name}-")
     text = text.replace("#000000", "currentColor")

@@ -2,13 +2,14 @@
 
 import base64
 import io
-import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from regoal.agent.durable import MOST_JSON_BYTES, parsed, read_plain
 from regoal.agent.run_folder import read_config
 from regoal.agent.trust import WORLD, require_trusted, trust_settings
 from regoal.benchmarks.report_data import Findings
@@ -58,8 +59,8 @@ def _film(found: Findings, task: str, runs: Mapping[tuple[str, str, int], Path],
     sources = [(config.seed, config.source) for config in configs.values() if config.source]
     if sources:
         seed, path = sources[-1]
-        source = out / "cells" / Path(*Path(path).parts[-3:])  # the benchmark may lie elsewhere now
-        if source.is_dir():
+        source = out.joinpath("cells", *Path(path).parts[-3:])  # the benchmark may lie elsewhere now
+        if source.is_dir() and source.resolve().is_relative_to((out / "cells").resolve()):
             shown = {f"before: source policy, seed {seed}": source} | shown
     pictures, problem = _drawn(shown, next(iter(configs)))
     if problem:
@@ -70,7 +71,7 @@ def _film(found: Findings, task: str, runs: Mapping[tuple[str, str, int], Path],
 def _runs(out: Path) -> dict[tuple[str, str, int], Path]:
     found = {}
     for path in sorted(out.glob(f"cells/*/*/*/{DONE}")):
-        columns = json.loads(path.read_text())
+        columns = parsed(read_plain(path, MOST_JSON_BYTES))
         set_aside = ".begun" in path.parent.name
         taken_over = not (path.parent / "config.toml").exists()
         if columns.get("arm") and not (set_aside or taken_over):
@@ -82,7 +83,9 @@ def _drawn(shown: Mapping[str, Path], target: Path) -> tuple[dict[str, list[str]
     """Draw in a process of its own, where MuJoCo is not loaded yet; pictures, or what went wrong."""
     command = [sys.executable, "-m", __name__, str(target), *map(str, shown.values())]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+        # What is installed comes before what lies in this folder, as in the command itself.
+        environment = os.environ | {"PYTHONSAFEPATH": "1"}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, env=environment)
     except subprocess.TimeoutExpired:
         return {}, f"nothing was drawn within {SECONDS:g} s."
     if done.returncode != 0:
@@ -124,4 +127,5 @@ def main(target: Path, runs: list[Path]) -> int:
 
 
 if __name__ == "__main__":
+    sys.path.append("")
     sys.exit(main(Path(sys.argv[1]), [Path(one) for one in sys.argv[2:]]))

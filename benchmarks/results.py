@@ -7,8 +7,10 @@
 not learn; `wall_seconds` is the one column that another run of the same suite gives other values for.
 """
 
+import contextlib
 import csv
 import json
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +31,31 @@ OF_CELL = ("suite", "task", "arm", "env", "shift", "mode", "relabel", "agent", "
 OF_EVALUATION = ("env_steps", "gradient_steps", "success", "return")
 ORIGIN = ("zero_shot", "commit", "config_hash", "command")
 COLUMNS = (*OF_CELL, *OF_EVALUATION, *ORIGIN, "wall_seconds")
+
+
+def _is_number(text: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return math.isfinite(float(text))
+    return False
+
+
+def _is_whole(text: str) -> bool:
+    return text.isdecimal() and text.isascii() and len(text) < 20
+
+
+def _is_text(text: str) -> bool:
+    return text[:1] not in ("=", "+", "-", "@", "\t", "\r")
+
+
+# What a cell of a table must be, which may come from elsewhere and is written into others.
+CELLS = (
+    *((name, "a whole number", _is_whole) for name in ("seed", "env_steps", "gradient_steps")),
+    *((name, "a finite number", _is_number) for name in ("success", "return", "wall_seconds")),
+    *(
+        (name, "no formula of a spreadsheet", _is_text)
+        for name in ("suite", "task", "arm", "env", "shift", "mode", "relabel", "agent", *ORIGIN)
+    ),
+)
 
 
 def write_results(out: Path, runs: Iterable[Path]) -> Path:
@@ -129,12 +156,15 @@ def read_results(path: Path) -> Results:
     """
     try:
         rows = read_rows(path)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, csv.Error) as error:
         raise BadInput("results", "a results.csv of `regoal benchmark`", f"{path} ({error})") from error
     for row in rows:
         if tuple(row) != COLUMNS or None in row.values():
             got = ", ".join(map(str, row))
-            raise BadInput(f"{path}", f"the columns {', '.join(COLUMNS)}", got, "Write it anew.")
+            raise BadInput(f"{path}", f"the columns {', '.join(COLUMNS)}", got[:500], "Write it anew.")
+        for name, expected, is_fine in CELLS:
+            if not is_fine(row[name]):
+                raise BadInput(f"{path} {name}", expected, repr(row[name])[:200], "Write it anew.")
     return Results(tuple(rows))
 
 
@@ -142,8 +172,11 @@ def _nearest(
     run: np.ndarray[Any, np.dtype[np.float64]], steps: np.ndarray[Any, np.dtype[np.float64]]
 ) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Success (points,) of a run (evaluations, 2) where it was evaluated nearest to each of the steps."""
-    distance = np.abs(run[:, :1] - steps)  # (evaluations, points)
-    return np.asarray(run[distance.argmin(axis=0), 1])
+    after = np.clip(np.searchsorted(run[:, 0], steps), 1, max(len(run) - 1, 1))
+    before = after - 1
+    after = np.minimum(after, len(run) - 1)
+    nearer = np.abs(run[before, 0] - steps) <= np.abs(run[after, 0] - steps)  # of two, the earlier one
+    return np.asarray(run[np.where(nearer, before, after), 1])
 
 
 def _in_order(values: Iterable[Value]) -> list[Value]:

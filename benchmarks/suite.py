@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from regoal.agent.config import TrainConfig
+from regoal.agent.durable import read_plain
+from regoal.agent.run_folder import MOST_CONFIG_BYTES
 from regoal.agent.settings import typed
 from regoal.benchmarks.grid import Arm, Suite, Task, arms_of, matches, placed, tasks_of
 from regoal.benchmarks.presets import AUTO, NONE, preset_named
@@ -55,8 +57,8 @@ def load_suite(where: str | Path) -> Suite:
             raise BadInput("suite", expected, repr(str(where)), did_you_mean(str(where), shipped()))
         path = SUITES / f"{where}.toml"
     try:
-        values = tomllib.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        values = tomllib.loads(read_plain(path.resolve(), MOST_CONFIG_BYTES).decode())
+    except (OSError, ValueError, RecursionError) as error:
         raise BadInput(str(path), "a readable TOML file", str(error)) from error
     return parse_suite(values, str(where) if Path(where) == path else path.name)
 

@@ -7,8 +7,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from regoal.agent.durable import read_plain
 from regoal.benchmarks.staging import staged
 from regoal.errors import BadInput
+
+MOST_TABLE_BYTES = 1 << 28  # ours have less than a megabyte
 
 
 def write_rows(path: Path, row_type: type[Any], rows: Iterable[Any]) -> None:
@@ -25,6 +28,7 @@ def write_rows(path: Path, row_type: type[Any], rows: Iterable[Any]) -> None:
 
 def replace_rows(path: Path, row_type: type[Any], rows: Iterable[Any]) -> None:
     """As `write_rows`, beside the file and then renamed: whoever is killed leaves the former one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with staged(path) as stage:
         write_rows(stage, row_type, rows)
 
@@ -34,7 +38,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
     A last line without its end is left out: it is being written, or what wrote it was killed.
     """
-    contents = path.read_bytes()
+    contents = read_plain(path.resolve(), MOST_TABLE_BYTES)
     whole = contents[: contents.rfind(b"\n") + 1].decode()
     return list(csv.DictReader(io.StringIO(whole, newline="")))
 

@@ -3,10 +3,11 @@
 import csv
 import json
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from regoal.benchmarks.cell_run import LOCK_SECONDS, is_finished, locked
+from regoal.benchmarks.cell_run import LOCK_SECONDS, is_finished, locked, require_own_place
 from regoal.benchmarks.cells import Cell
 from regoal.benchmarks.parallel import next_free
 from regoal.benchmarks.results import DONE, OF_EVALUATION, ORIGIN, Results, read_results
@@ -54,6 +55,7 @@ def take_over(cells: Sequence[Cell], known: Results, lock_seconds: float = LOCK_
     """
     found = to_take_over(cells, known)
     for cell, rows in found:
+        require_own_place(cell)
         if cell.path.exists():
             with locked(cell.path, lock_seconds):  # by none that still works on it
                 cell.path.rename(next_free(cell.path.with_name(f"{cell.path.name}.begun")))
@@ -83,7 +85,10 @@ def _is_whole(cell: Cell, rows: Sequence[dict[str, str]]) -> bool:
 
 def _write(cell: Cell, rows: Sequence[dict[str, str]]) -> None:
     stage = cell.path.with_name(f".{cell.path.name}-{os.getpid()}")
-    stage.mkdir(parents=True, exist_ok=True)
+    stage.parent.mkdir(parents=True, exist_ok=True)
+    if stage.is_dir() and not stage.is_symlink():
+        shutil.rmtree(stage)  # of a process that was killed and had this number
+    stage.mkdir()
     with (stage / "metrics.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, METRICS, lineterminator="\n", extrasaction="ignore")
         writer.writeheader()

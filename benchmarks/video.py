@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from regoal.agent.policy import Policy
 from regoal.agent.seeding import Stream, env_seed
-from regoal.envs.contract import close_in_time, guarded_in_time
+from regoal.envs.contract import close, guarded_in_time
 from regoal.envs.recipe import EnvRecipe
 from regoal.errors import BadInput
 from regoal.rendering import working_gl
@@ -64,7 +64,7 @@ def record(
                 ended = bool(terminated or truncated)
             tick()
     finally:
-        close_in_time(env)
+        close(env)
 
 
 def require_writable_mp4(path: Path) -> None:

@@ -29,8 +29,9 @@ class HindsightBuffer:
 
     Rewards and termination are not stored: they follow from the goals, and the goal spec works them out
     for the goals in the batch, relabelled or not. `add_episode` verifies that they do follow, in the
-    env's own precision; goals are then kept as float32, so a pair that lies on a threshold to within
-    1e-7 of its size may score otherwise. Fine-tuning in another env only needs that env's spec.
+    precision of the goals, and allows for their rounding where that is single; goals are then kept as
+    float32, so a pair that lies on a threshold to within 1e-7 of its size may score otherwise.
+    Fine-tuning in another env only needs that env's spec.
 
     Args:
         goal_spec: scores pairs of goals and knows all sizes.

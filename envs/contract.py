@@ -16,6 +16,7 @@ and the fix. `GoalSpec` is what is left when all of them pass; `check` reports a
 
 import contextlib
 import dis
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -207,13 +208,7 @@ def takes_batches(name: str, function: PairScore, achieved: Array, desired: Arra
     try:
         single = score_one_by_one(function, achieved, desired)
     except Exception as error:
-        if "read-only" in str(error):
-            raise BadInput(
-                name,
-                "goals that are left as they are",
-                f"{type(error).__name__}: {error}",
-                "Replay holds the arrays it is given: copy what you write into, or compute anew.",
-            ) from error
+        _require_no_writing(name, function, (achieved, desired), error)
         raise BadInput(
             name,
             "a score from the achieved and the desired goal alone",
@@ -232,6 +227,27 @@ def takes_batches(name: str, function: PairScore, achieved: Array, desired: Arra
     except Exception:  # noqa: BLE001  (user code may raise anything; single calls are the fallback)
         return False
     return batched.shape == single.shape and bool(np.allclose(batched, single, rtol=1e-6, atol=1e-9))
+
+
+def _require_no_writing(name: str, function: PairScore, goals: tuple[Array, Array], error: Exception) -> None:
+    """That it was not for arrays that are read-only that a function raised an error.
+
+    Raises:
+        BadInput: it was, because it writes into them or does not take such.
+    """
+    copies = [one.copy() for one in goals]
+    try:
+        for achieved, desired in zip(*copies, strict=True):
+            function(achieved, desired, {})
+    except Exception:  # noqa: BLE001  (then it is something else)
+        return
+    writes = not all(np.array_equal(one, copy) for one, copy in zip(goals, copies, strict=True))
+    raise BadInput(
+        name,
+        "goals that are left as they are" if writes else "a function that takes read-only arrays",
+        f"{type(error).__name__}: {error}",
+        "Replay hands out arrays of its own: copy them first, or compute anew.",
+    ) from error
 
 
 def guarded(env: Env, when: str, call: Callable[[], Any]) -> Any:
@@ -285,10 +301,21 @@ def in_time(env: Env, when: str) -> Iterator[HangWatch]:
         ) from hung
 
 
-def close_in_time(env: Env) -> None:
-    """Close an env that may hang or raise: what was found or learned with it is to be told."""
-    with contextlib.suppress(Hung, Exception), HangWatch(LONGEST_CLOSE):
+def close(env: Env) -> None:
+    """Close an env, or say why it could not be: what was found or learned with it stays."""
+    try:
         env.close()
+    except Exception as error:  # noqa: BLE001  (the env's own code may raise anything)
+        print(f"{name_of(env)} could not be closed: {type(error).__name__}: {error}", file=sys.stderr)
+
+
+def close_in_time(env: Env) -> None:
+    """As `close`, of an env that may hang, too."""
+    try:
+        with HangWatch(LONGEST_CLOSE):
+            close(env)
+    except Hung:
+        print(f"{name_of(env)} could not be closed within {LONGEST_CLOSE:g} s", file=sys.stderr)
 
 
 def _sound(observation: Any, sizes: tuple[int, int]) -> bool:

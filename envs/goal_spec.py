@@ -152,7 +152,7 @@ class GoalSpec:
     def close(self) -> None:
         """Close the env that does the scoring, if there is one."""
         while self._scorer:
-            contract.close_in_time(self._scorer.pop())
+            contract.close(self._scorer.pop())
 
     def _score(self, attribute: str, batched: bool, achieved_goal: Array, desired_goal: Array) -> Array:
         env = self._env()

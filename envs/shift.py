@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from regoal.envs.recipe import Env
 
 
+MOST_CHARACTERS = 2_000  # of a text
+
+
 @dataclass(frozen=True)
 class Term:
     """One family and its value.
@@ -162,7 +165,10 @@ class Shift:
         """
         if not text.strip():
             return cls()
-        items = [item.strip() for item in text.split(",")]
+        if len(text) > MOST_CHARACTERS:
+            got = f"{len(text):,}, {text[:60]!r} ..."
+            raise BadInput("shift", f"at most {MOST_CHARACTERS:,} characters", got)
+        items = [" ".join(item.split()) for item in text.split(",")]
         refuse_commas_in_figures(items)
         return cls(tuple(map(_parse_term, items)))
 

@@ -19,7 +19,6 @@ KEEPS_THE_CONTRACT = (
     "SuccessAsFloat",
     "BlindToItself",
     "CloseRaises",
-    "ActionWithin",
     "SuccessAtTimesWrong",
 )
 TIME_LIMIT = 50
@@ -128,23 +127,20 @@ class WritesIntoGoals(Fine):
         return bool(self.compute_reward(position.copy(), self._goal, {}) == 0)
 
 
+class TakesNoReadOnly(Fine):
+    """compute_reward writes into nothing, and wants arrays that it could write into."""
+
+    def compute_reward(self, achieved_goal: Any, desired_goal: Any, info: Any) -> Any:
+        if not achieved_goal.flags.writeable:
+            raise TypeError("no matching definition for argument type readonly array")
+        return super().compute_reward(achieved_goal, desired_goal, info)
+
+
 class CloseRaises(Fine):
     """No fault that learning would see: it cannot be closed."""
 
     def close(self) -> None:
         raise RuntimeError("the viewer is gone")
-
-
-class ActionWithin(Fine):
-    """No fault: bounds that single precision has no numbers for, of which it takes none beyond."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.action_space = gym.spaces.Box(-0.1, 0.1, (2,), np.float64)
-
-    def step(self, action: Any) -> Any:
-        assert (np.abs(np.asarray(action, np.float64)) <= 0.1).all(), action
-        return super().step(np.asarray(action) * 10)
 
 
 class LoopableReward(Fine):

@@ -61,6 +61,7 @@ BROKEN = [
     ),
     ("ArrayReward", "reward of pairs", "compute_reward", "one number for one pair", "shape (2,) for a pair"),
     ("WritesIntoGoals", "reward of pairs", "compute_reward", "left as they are", "read-only"),
+    ("TakesNoReadOnly", "reward of pairs", "compute_reward", "takes read-only arrays", "readonly array"),
     ("InfoReward", "reward of pairs", "compute_reward", "goal alone", "KeyError: 'cost'"),
     ("PoliteInfoReward", "reward", "reward at step 0", "0.0", "-0.5 (250 of 250 steps differ)"),
     (

@@ -13,7 +13,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from regoal.envs.contract import constant_result
+from regoal.envs.contract import action_bounds, constant_result
 from regoal.envs.goal_spec import GoalSpec
 from regoal.envs.recipe import EnvRecipe, make
 from regoal.errors import BadInput
@@ -91,6 +91,18 @@ def test_sizes_and_keys_of_fetch_push() -> None:
     assert (spec.action_low, spec.action_high) == ((-1.0,) * 4, (1.0,) * 4)
     assert (spec.success_key, spec.max_episode_steps) == ("is_success", 50)
     assert (spec.reward_range, spec.sparse) == ((-1.0, 0.0), True)
+
+
+def test_actions_stay_within_bounds_that_single_precision_has_no_numbers_for() -> None:
+    env = gym.make("regoal/PointReach-v0")
+    for low, high in ((-0.1, 0.1), (0.1, 0.7), (-0.7, -0.1), (-1.0, 1.0)):
+        env.action_space = gym.spaces.Box(low, high, (2,), np.float64)
+        bounds = action_bounds(env)
+        for bound, exact in zip(bounds, (low, high), strict=True):
+            assert bound.dtype == np.float32
+            assert (low <= bound.astype(np.float64)).all()
+            assert (bound.astype(np.float64) <= high).all()
+            assert np.allclose(bound, exact, rtol=2e-7)
 
 
 def test_the_mazes_call_it_success() -> None:

@@ -145,8 +145,9 @@ def test_a_buffer_that_the_machine_does_not_give_is_refused(
     monkeypatch.setattr("regoal.agent.experience.HindsightBuffer", none)
     with pytest.raises(
         BadInput, match="capacity: expected a replay buffer that fits into the machine's memory"
-    ):
+    ) as told:
         experience_of(tmp_path)
+    assert "beside" not in str(told.value)
 
 
 def test_buffers_must_fit_into_memory_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

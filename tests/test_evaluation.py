@@ -123,6 +123,16 @@ def test_an_env_that_hangs_is_spoiled_as_one_that_raises(
     assert "played anew" in told
 
 
+def test_an_env_that_always_hangs_is_given_up_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec, build = point_spec(), EnvRecipe.build
+    monkeypatch.setattr(contract, "LONGEST_CALL", 0.1)
+    built = []
+    monkeypatch.setattr(EnvRecipe, "build", lambda self: built.append(Stays(build(self))) or built[-1])
+    with pytest.raises(SpoiledEpisode, match="returns within"):
+        play_outcomes(spec, policy(), episodes=1, seed=0)
+    assert len(built) == 3
+
+
 class Slow(gym.Wrapper[Any, Any, Any, Any]):
     """Takes its time, step by step."""
 

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regoal.buffers import Batch, Episode, HindsightBuffer
+from regoal.buffers.scores import require_scores
 from regoal.buffers.storage import Transitions
 from regoal.buffers.strategies import NAMES
 from regoal.envs.goal_spec import GoalSpec
@@ -327,6 +328,32 @@ def test_an_env_that_scores_in_double_precision_may_differ_by_rounding_at_the_ed
         told = buffer.sample(4).reward.numpy()
         assert (told == spec.reward(episode.achieved_goal[1:], episode.desired_goal[None])).all()
     spec.close()
+
+
+@pytest.mark.parametrize(
+    ("achieved", "desired", "threshold", "told"),
+    [
+        (np.array([5, 7]), np.array([7, 7]), 2.0, -1.0),  # whole numbers are not rounded
+        (np.array([1e5, 0.13], np.float32), np.array([1e5, 0.0], np.float32), 0.05, 0.0),
+        (np.array([2.0, 0.0]), np.array([0.0, 0.0]), 2.0, -1.0),  # < and <= are two rewards
+    ],
+    ids=["integers", "scales", "double precision"],
+)
+def test_rounding_excuses_no_other_reward(
+    achieved: np.ndarray, desired: np.ndarray, threshold: float, told: float
+) -> None:
+    class Near(FakeScorer):
+        def reward(self, achieved_goal: np.ndarray, desired_goal: np.ndarray) -> np.ndarray:
+            distance = np.abs(achieved_goal.astype(np.float64) - desired_goal).max(axis=-1)
+            return np.where(distance <= threshold, 0.0, -1.0).astype(np.float32)
+
+    scorer = Near(max_episode_steps=LONGEST)
+    one = tagged_episode(1, 1)
+    episode = replace(
+        one, achieved_goal=np.stack([achieved, achieved]), desired_goal=desired, reward=np.array([told])
+    )
+    with pytest.raises(EnvFault, match="reward at step 0"):
+        require_scores(scorer, episode)
 
 
 @pytest.mark.parametrize(

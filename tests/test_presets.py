@@ -23,7 +23,7 @@ from regoal.benchmarks import ablation, learning, presets
 from regoal.benchmarks.cells import cells_of
 from regoal.benchmarks.curves import Curve, draw_medians
 from regoal.benchmarks.parallel import RunFailed
-from regoal.benchmarks.presets import chosen, configured, expected, preset_for, preset_named
+from regoal.benchmarks.presets import Measured, chosen, configured, expected, preset_for, preset_named
 from regoal.benchmarks.report_data import read_findings
 from regoal.benchmarks.report_text import headline
 from regoal.benchmarks.tables import read_rows, write_rows
@@ -50,10 +50,12 @@ agent.batch_size = 8
 agent.gamma = 0.9
 
 [curves."regoal/PointReach-v0"]
+seeds = 2
 0 = 0.1
 90 = 0.5
 200 = 0.75
 """
+AS_MEASURED = "success as measured in its evaluations, median of 2 seeds"
 NAMED = TINY.replace('["regoal/PointReach-v0"]', "[]").replace('"ddpg"', '"sac"')
 
 
@@ -85,8 +87,8 @@ def test_shipped_presets_can_be_run_and_no_env_has_two() -> None:
 @pytest.mark.usefixtures("tiny")
 def test_what_a_preset_was_measured_to_do_is_known_by_env() -> None:
     ours = preset_named("tiny")
-    assert ours.curves == {POINT: {0: 0.1, 90: 0.5, 200: 0.75}}
-    told = "0.50 after 90 env steps and 0.75 after 200"
+    assert ours.curves == {POINT: Measured(2, {0: 0.1, 90: 0.5, 200: 0.75})}
+    told = f"{AS_MEASURED}: 0.50 after 90 env steps and 0.75 after 200"
     assert expected(ours, POINT) == expected(ours, f"some_module:{POINT}") == told
     assert expected(ours, MAZE) == ""
 
@@ -96,9 +98,10 @@ def test_what_a_preset_was_measured_to_do_is_known_by_env() -> None:
     [
         ("curves = 3", r"tiny\.toml \[curves\]: expected a table for each env, got 3"),
         ("[curves]\nEnv = 0.5", r"expected a table for each env"),
-        ("[curves.Env]\nmany = 0.5", r"expected lines such as 100_000 = 0\.96, got .*many"),
-        ("[curves.Env]\n10 = [1]", r"expected lines such as"),
-        ("", r"tiny\.toml: expected the key 'curves'"),
+        ("[curves.Env]\nseeds = 1\nmany = 0.5", r"lines such as 100_000 = 0\.96, got .*many"),
+        ("[curves.Env]\nseeds = 1\n10 = [1]", r"lines such as"),
+        ("[curves.Env]\n10 = 0.5", r"expected seeds = 3, and lines .*got 'seeds'"),
+        ("[curves.Env]\nseeds = 1", r"got no line"),
     ],
 )
 def test_a_curve_that_is_none_is_refused(tiny: Path, text: str, told: str) -> None:
@@ -228,7 +231,7 @@ def test_a_run_says_once_which_preset_it_has(tmp_path: Path, capfd: pytest.Captu
     out = tmp_path / "runs"
     assert main(["train", POINT, "--out", str(out), "--seeds", "0..1"]) == 0
     told = "preset tiny of 2026-01-31: reaches a point, badly; --preset none leaves it out\n"
-    measured = "as measured, median success over seeds: 0.50 after 90 env steps and 0.75 after 200\n"
+    measured = f"{AS_MEASURED}: 0.50 after 90 env steps and 0.75 after 200\n"
     assert capfd.readouterr().err.count(told + measured) == 1
     for seed in (0, 1):
         run = out / f"seed-{seed}"
@@ -236,6 +239,10 @@ def test_a_run_says_once_which_preset_it_has(tmp_path: Path, capfd: pytest.Captu
         assert read_config(run) == regoal.preset(POINT, run, seed=seed)
     assert main(["train", POINT, "--out", str(out), "--preset", "tiny", "--agent", "sac"]) == 2
     assert "error: preset: expected one for sac, got 'tiny'" in capfd.readouterr().err
+    assert main(["train", POINT, "--out", str(tmp_path / "shifted"), "--shift", "action_gain=0.5"]) == 0
+    err = capfd.readouterr().err
+    assert "preset tiny of" in err
+    assert "as measured" not in err
 
 
 @pytest.mark.usefixtures("tiny")
@@ -244,9 +251,11 @@ def test_settings_lists_presets_and_their_values(capsys: pytest.CaptureFixture[s
     lines = capsys.readouterr().out.splitlines()
     assert {"steps=5000", "agent.hidden=128,128,128"} <= set(lines)
     assert lines[-1] == "presets: other (by name alone), tiny (regoal/PointReach-v0)"
-    assert not any(line.startswith("measured in") for line in lines)
+    assert not any(line.startswith("success as measured") for line in lines)
     assert main(["settings", "--preset", "other"]) == 0
-    measured = f"measured in {POINT}, median success over seeds at env steps: 0.10 after 0, 0.50 after 90, "
+    measured = (
+        f"success as measured in {POINT}, median of 2 seeds, by env steps: 0.10 after 0, 0.50 after 90, "
+    )
     assert {"steps=200", "agent.hidden=8", "agent.initial_alpha=0.1", f"{measured}0.75 after 200"} <= set(
         capsys.readouterr().out.splitlines()
     )
@@ -361,7 +370,7 @@ def test_more_than_three_envs_are_drawn_in_rows(tmp_path: Path) -> None:
     assert four == (2 * height, width)
 
 
-def test_medians_are_those_of_the_seeds_where_all_presets_were_evaluated() -> None:
+def test_medians_are_those_of_the_seeds_wherever_a_preset_was_evaluated() -> None:
     def row(preset: str, seed: int, steps: int, success: float, env: str = POINT) -> dict[str, str]:
         values = (env, preset, str(seed), str(steps), "1.0", str(success), "", "0")
         return dict(zip(learning.COLUMNS, values, strict=True))
@@ -372,7 +381,19 @@ def test_medians_are_those_of_the_seeds_where_all_presets_were_evaluated() -> No
     assert learning.medians(rows, POINT).splitlines() == [
         "| env steps | tiny | other |",
         "|---|---|---|",
+        "| 100 | 0.50 |  |",
         "| 200 | 0.25 | 0.75 |",
+        "| 300 |  | 1.00 |",
+    ]
+    assert learning.for_preset(rows, "tiny").splitlines() == [
+        f'[curves."{POINT}"]  # success at env steps, median over seeds: learning.csv',
+        "seeds = 3",
+        "100 = 0.50",
+        "200 = 0.25",
+        "",
+        f"[curves.{MAZE}]  # success at env steps, median over seeds: learning.csv",
+        "seeds = 1",
+        "200 = 0.00",
     ]
 
 

@@ -269,10 +269,12 @@ def test_other_threads_than_in_the_sitting_before_are_told(
 ) -> None:
     run = tmp_path / "run"
     _cut(lambda: train(config(run)), "_update", 3, Killed)
-    _cut(lambda: resume(run, threads=2), "_update", 2, Killed)
+    _cut(lambda: resume(run, threads=2), "_update", 4, Killed)
     assert "2 threads instead of 1: no longer bit-exact" in capsys.readouterr().err
-    _cut(lambda: resume(run), "_update", 2, Killed)
+    _cut(lambda: resume(run), "_update", 4, Killed)
     assert "1 threads instead of 2: no longer bit-exact" in capsys.readouterr().err
+    _cut(lambda: resume(run, threads=2), "_add", 1, Killed)  # it saves nothing
+    assert "2 threads instead of 1: no longer bit-exact" in capsys.readouterr().err
     resume(run)
     assert "bit-exact" not in capsys.readouterr().err
 

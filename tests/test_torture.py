@@ -50,6 +50,7 @@ REFUSED_ENVS = {
     "SuccessAsText": "expected a bool, got 'no'",
     "SuccessMostlyWrong": "as the reward -1 says",
     "SuccessVanishes": "expected the key 'is_success', as at the steps before",
+    "TakesNoReadOnly": "expected a function that takes read-only arrays",
     "UnboundedAction": "expected finite bounds",
     "UnequalGoals": "expected the shape of 'desired_goal' (3,), got (2,)",
     "WritesIntoGoals": "expected goals that are left as they are",

@@ -6,6 +6,15 @@ from collections.abc import Iterable, Sequence
 EXIT_FAILED, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 1, 2, 130
 
 
+def printable(text: str) -> str:
+    """A text that does nothing to a terminal: what it would obey is written out."""
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() or one in "\n\t" else one.encode("unicode_escape").decode() for one in text
+    )
+
+
 class BadInput(ValueError):
     """Something a user gave (an env, a setting, a file) cannot be used; raised before training starts.
 
@@ -14,7 +23,8 @@ class BadInput(ValueError):
 
     def __init__(self, where: str, expected: str, got: str, fix: str = "") -> None:
         self.where, self.expected, self.got, self.fix = where, expected, got, fix
-        super().__init__(f"{where}: expected {expected}, got {got}." + (f" {fix}" if fix else ""))
+        text = f"{where}: expected {expected}, got {got}." + (f" {fix}" if fix else "")
+        super().__init__(printable(text))
 
     def __reduce__(self) -> tuple[type, tuple[str, str, str, str]]:
         # So that it crosses a process boundary: the default would pass the one-line message alone.

@@ -54,13 +54,13 @@ class Trust:
 
     def grant(self) -> dict[str, Any]:
         """Import the modules, remember the env kwargs and return them."""
-        from regoal.agent.settings import value_of
+        from regoal.agent.settings import value_of, without_tuples
         from regoal.agent.trust import trust
 
         pairs = assignments(
             self.env_kwargs, "--env-kwargs", "For example --env-kwargs max_episode_steps=100."
         )
-        env_kwargs = {name: value_of(text) for name, text in pairs.items()}
+        env_kwargs = {name: without_tuples(value_of(text)) for name, text in pairs.items()}
         trust(*self.modules, **env_kwargs)
         return env_kwargs
 

@@ -100,8 +100,8 @@ def train(
     if found is None:
         return train_all(configs, jobs)
     print(f"preset {found.name} of {found.date}: {found.does}; --preset none leaves it out", file=sys.stderr)
-    if measured := expected(found, env):
-        print(f"as measured, median success over seeds: {measured}", file=sys.stderr)
+    if not (shift or env_kwargs) and (measured := expected(found, env)):
+        print(measured, file=sys.stderr)
     return train_all(configs, jobs, {"preset": found.name})
 
 

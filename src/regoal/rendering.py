@@ -36,7 +36,7 @@ def why_not(backend: str) -> str:
     Returns:
         Empty where it works, else the last line of the error.
     """
-    environment = os.environ | {"MUJOCO_GL": backend}
+    environment = os.environ | {"MUJOCO_GL": backend, "PYTHONSAFEPATH": "1"}  # nothing of this folder
     try:
         done = subprocess.run(
             [sys.executable, "-c", _DRAW], env=environment, capture_output=True, text=True, timeout=TIMEOUT

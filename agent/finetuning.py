@@ -2,12 +2,12 @@
 
 import dataclasses
 import os
-import sys
 
 from regoal.agent.config import FinetuneConfig, TrainConfig
 from regoal.agent.idle import without_idle
 from regoal.agent.loop import RunResult
 from regoal.agent.modes import parse_mode, start_settings
+from regoal.agent.progress import say
 from regoal.agent.run_folder import read_config
 from regoal.agent.settings import typed_fields, with_texts
 from regoal.agent.training import train
@@ -66,7 +66,7 @@ def resolve(run: str | os.PathLike[str], config: FinetuneConfig) -> TrainConfig:
     if source.source and (mode == "scratch" or resolved.fresh_networks):
         # Without discovery, imitation and practice, where its own source had them.
         told = f"{os.fspath(run)} was fine-tuned and has other settings than for networks that start afresh"
-        print(f"{config.out}: {told}: name its source, {source.source}", file=sys.stderr)
+        say(f"{config.out}: {told}: name its source, {source.source}")
     # Twice: what they leave idle is 0, and what they ask for themselves is refused where it is idle.
     return with_texts(without_idle(with_texts(resolved, config.overrides)), config.overrides)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from regoal.errors import EXIT_FAILED, EXIT_INTERRUPTED, BadInput, did_you_mean
+from regoal.errors import EXIT_FAILED, EXIT_INTERRUPTED, BadInput, did_you_mean, printable
 from regoal.launch import Trust
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def benchmark(
                 if one.source and one.name not in taken and not is_finished(one)
             }
             runs = [one for one in wanted if one.name not in taken | idle]
-            print(describe(loaded, runs, folder, place.slots))
+            print(printable(describe(loaded, runs, folder, place.slots)))
         return 0
     try:
         with place:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import tyro
 
 from regoal.counting import counted
-from regoal.errors import EXIT_FAILED, BadInput
+from regoal.errors import EXIT_FAILED, BadInput, printable
 from regoal.launch import Trust
 
 Run = tyro.conf.Positional[Path]
@@ -283,7 +283,7 @@ def inspect(
     from regoal.agent.inspection import inspect as look
 
     found = look(run)
-    print(json.dumps(found.to_json()) if as_json else view.as_text(found, rows))
+    print(json.dumps(found.to_json()) if as_json else printable(view.as_text(found, rows)))
     if out is not None:
         view.draw(out, found)
         print(out, file=sys.stderr)

@@ -191,7 +191,7 @@ def _median(steps: Reached) -> str:
     return f"{steps.median:,.0f}" if math.isfinite(steps.median) else f"more than {steps.last_step:,.0f}"
 
 
-@pytest.mark.parametrize("suite", ["transfer-levels", "transfer-push"])
+@pytest.mark.parametrize("suite", ["transfer", "transfer-levels", "transfer-push"])
 def test_tables_are_of_the_suite_the_preset_and_the_defaults_as_they_are(suite: str) -> None:
     rows = read_results(ROOT / "benchmarks" / "results" / f"{suite}.csv").rows
     planned = {cell.config_hash for cell in cells_of(load_suite(suite), Path("runs"))}

@@ -268,7 +268,7 @@ def test_other_threads_than_in_the_sitting_before_are_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
-    _cut(lambda: train(config(run)), "_update", 3, Killed)
+    _cut(lambda: train(config(run, steps=2_000)), "_update", 3, Killed)
     _cut(lambda: resume(run, threads=2), "_update", 4, Killed)
     assert "2 threads instead of 1: no longer bit-exact" in capsys.readouterr().err
     _cut(lambda: resume(run), "_update", 4, Killed)

@@ -77,7 +77,7 @@ def require_own_place(cell: Cell) -> None:
     Raises:
         BadInput: a folder on the way to it, itself or its log is a link.
     """
-    on_the_way = cell.path.parents[: len(Path(cell.name).parts)] if not Path(cell.name).is_absolute() else ()
+    on_the_way = cell.path.parents[: len(Path(cell.name).parts) - 1]  # the folder of all may be anywhere
     for path in (*reversed(on_the_way), cell.path, cell.log):
         if path.is_symlink():
             raise BadInput(f"{path}", "a folder or a file of its own", "a link", "Put a copy in its place.")

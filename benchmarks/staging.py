@@ -11,9 +11,7 @@ def staged(path: Path) -> Iterator[Path]:
     """A path to write to, which takes the place of the file when all went well and is gone otherwise."""
     stage = path.with_name(f".{path.name}-{os.getpid()}")  # nobody else's
     stage.unlink(missing_ok=True)
-    os.close(
-        os.open(stage, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o666)
-    )  # not through a link
+    stage.touch(exist_ok=False)  # so that nothing is written through a link
     try:
         yield stage
         stage.rename(path)

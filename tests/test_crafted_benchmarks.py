@@ -11,8 +11,8 @@ import pytest
 from regoal import BadInput, TrainConfig
 from regoal.agent.settings import from_toml
 from regoal.agent.trust import require_trusted
-from regoal.benchmarks.cell_run import Job, printing_to, run_cell
-from regoal.benchmarks.cells import cells_of, folder_name
+from regoal.benchmarks.cell_run import Job, printing_to, require_own_place, run_cell
+from regoal.benchmarks.cells import Cell, cells_of, folder_name
 from regoal.benchmarks.grid import MOST_COMBINATIONS
 from regoal.benchmarks.report import write_report
 from regoal.benchmarks.report_figures import draw_intervals, inline
@@ -51,6 +51,12 @@ def test_a_cell_that_is_a_link_takes_nothing_away(tmp_path: Path, level: int) ->
     with pytest.raises(BadInput, match=LINK):
         run_cell(Job(cell, {}))
     assert _is_whole(home)
+
+
+def test_the_folder_of_all_cells_may_be_a_link_of_the_user_s_own(tmp_path: Path) -> None:
+    (tmp_path / "large_disk").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "large_disk")
+    require_own_place(Cell("preset/env/seed-0", TrainConfig("x", str(tmp_path / "out/preset/env/seed-0"))))
 
 
 def test_a_benchmark_folder_with_links_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

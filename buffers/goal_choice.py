@@ -30,6 +30,8 @@ def choose_goals(
         candidates: goals that are drawn for each, of which the one with the lowest rank is taken.
         rng: to draw from.
     """
+    if informative is None and candidates == 1:
+        return strategy(at, rng)
     asked = np.empty(0, np.int64) if informative is None else np.flatnonzero(informative)
     rows, idle = _most_wanted(strategy, goal_spec, at, asked, candidates, rng)
     for _ in range(REDRAWS):

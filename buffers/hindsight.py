@@ -20,7 +20,7 @@ from regoal.buffers.trace import Drawn, Trace
 from regoal.buffers.wanted import draw_wanted, ranks_of, wanted_goal
 from regoal.errors import BadInput
 
-BOTH_ENDS = np.arange(2)  # of a transition: its row and the next
+BOTH_ENDS = np.arange(2)[:, None]  # of a transition: its row and the next
 NO_ROWS: Ints = np.empty(0, np.int64)
 
 
@@ -281,8 +281,8 @@ class HindsightBuffer:
 
     def _write_ends(self, at: Transitions, rows: BatchRows) -> None:
         # "clip" is numpy's only mode that writes into `out` without a copy; all rows are in range.
-        row = (at.first_row + at.t)[:, None] + BOTH_ENDS
-        self._storage.rows.take(row, axis=0, out=rows.ends, mode="clip")
+        row = at.first_row + at.t + BOTH_ENDS  # (2, n), which numpy adds sooner than (n, 2)
+        self._storage.rows.take(row.T, axis=0, out=rows.ends, mode="clip")
 
     def _draw(self, n: int, rng: np.random.Generator) -> tuple[Transitions, NDArray[np.bool_] | None]:
         """n transitions, and which of them are to teach something (n,); None where none is."""

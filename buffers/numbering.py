@@ -4,7 +4,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
-Shorts = NDArray[np.int32]
 
 
 def numbering_bytes(capacity: int, slots: int) -> int:
@@ -46,8 +45,9 @@ class Numbering:
         """The oldest episode leaves, with its `length` transitions."""
         self._begin += length
 
-    def draw(self, n: int, rng: np.random.Generator) -> tuple[Shorts, Ints]:
+    def draw(self, n: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
         """n transitions, each uniform over all: slots of their episodes (n,), positions in them (n,)."""
         number = rng.integers(self._begin, self._end, n)
-        slot = self._slot_of.take(number % len(self._slot_of))
+        # The type that numpy indexes by: otherwise each use of it converts it anew.
+        slot = self._slot_of.take(number % len(self._slot_of)).astype(np.int64)
         return slot, number - self.first.take(slot)

@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 
 from regoal.buffers.disk import array_on_disk
 from regoal.buffers.episode import Episode
-from regoal.buffers.numbering import Ints, Numbering, Shorts
+from regoal.buffers.numbering import Ints, Numbering
 from regoal.buffers.sizes import rows_needed, slots_needed
 from regoal.errors import BadInput
 
 Floats = NDArray[np.float32]
+Shorts = NDArray[np.int32]
 DESIRED = -2  # in place of a state: the goal is one that an episode desired
 
 
@@ -283,10 +284,10 @@ class EpisodeStorage:
         assert self.marked is not None
         return self._at(*self.marked.draw(n, rng))
 
-    def _at(self, episode: Shorts, t: Ints) -> Transitions:
+    def _at(self, episode: Ints, t: Ints) -> Transitions:
         first_row = self.first_row.take(episode).astype(np.int64)
         length = self.length.take(episode).astype(np.int64)
-        return Transitions(first_row, length, t, episode.astype(np.int64), self)
+        return Transitions(first_row, length, t, episode, self)
 
     @property
     def _oldest_slot(self) -> int:

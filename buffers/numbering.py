@@ -48,6 +48,8 @@ class Numbering:
     def draw(self, n: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
         """n transitions, each uniform over all: slots of their episodes (n,), positions in them (n,)."""
         number = rng.integers(self._begin, self._end, n)
+        # "wrap" takes one round off in less time than a division does, but each round that is left in turn.
+        whole_rounds = self._begin - self._begin % len(self._slot_of)
         # The type that numpy indexes by: otherwise each use of it converts it anew.
-        slot = self._slot_of.take(number % len(self._slot_of)).astype(np.int64)
+        slot = self._slot_of.take(number - whole_rounds, mode="wrap").astype(np.int64)
         return slot, number - self.first.take(slot)

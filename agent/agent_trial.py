@@ -12,6 +12,7 @@ from torch import nn
 
 from regoal.agent.agents import agent_name
 from regoal.agent.anchor import Pull
+from regoal.agent.array_file import require_savable
 from regoal.agent.config import AgentConfig
 from regoal.agent.diagnosis import Floats, values
 from regoal.agent.inputs import NormalisedInput
@@ -55,6 +56,7 @@ def require_agent_works(
     _require_critic(learner, batch, name)
     _require_policy(learner, batch, spec, name)
     _require_updates(learner, batch, config, name)
+    require_savable(state_of(learner), f"{name} state")
     _require_policy(learner, batch, spec, name)
     for other in (restored, pulled, spared):
         load_state(other, state_of(learner))

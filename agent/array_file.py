@@ -15,6 +15,7 @@ from regoal.errors import BadInput
 
 MOST_BYTES = 1 << 32  # of a file; what belongs to a larger one is refused before it is trained
 DTYPES = {"F64", "F32", "I64", "U8", "BOOL"}  # all that we write
+NUMBERS = (np.float64, np.float32, np.int64, np.uint8, np.bool_)  # the same
 MOST_DIMENSIONS = 8
 DAMAGED = "Copy the run again, or use another one."
 Arrays = dict[str, NDArray[Any]]
@@ -23,6 +24,22 @@ Arrays = dict[str, NDArray[Any]]
 def to_bytes(arrays: Arrays, metadata: dict[str, str] | None = None) -> bytes:
     """The file's contents."""
     return save({name: np.array(value, order="C") for name, value in arrays.items()}, metadata)
+
+
+def require_savable(arrays: Arrays, place: str) -> None:
+    """That `read_arrays` takes back what `to_bytes` makes of these.
+
+    Raises:
+        BadInput: naming the array.
+    """
+    for name, value in arrays.items():
+        if value.dtype not in NUMBERS or value.ndim > MOST_DIMENSIONS:
+            kinds = ", ".join(str(np.dtype(one)) for one in NUMBERS)
+            expected = f"{kinds}, of at most {MOST_DIMENSIONS} dimensions"
+            fix = "Keep it as one of these, or out of modules() and optimisers()."
+            raise BadInput(f"{place} {name}", expected, f"{value.dtype} of {value.ndim} dimensions", fix)
+        if not np.isfinite(value).all():
+            raise BadInput(f"{place} {name}", "finite numbers", "NaN or infinity", "Begin with others.")
 
 
 def read_arrays(path: Path) -> tuple[Arrays, dict[str, str]]:

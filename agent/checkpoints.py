@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 
 from regoal.agent.array_file import MOST_BYTES, Arrays, read_arrays, to_bytes
-from regoal.agent.durable import MOST_JSON_BYTES, matches, parsed, read_plain, sha256, sync
+from regoal.agent.durable import MOST_JSON_BYTES, matches, may_pass, parsed, read_plain, sha256, sync
 from regoal.agent.policy import Policy
-from regoal.agent.replay_files import Segment, parsed_segments, sweep
+from regoal.agent.replay_files import Segment, parsed_segments, segments_fault, sweep
 from regoal.agent.saved_policy import arrays_of, policy_of, settings_of
 from regoal.agent.shipped import located, suggestion
 from regoal.errors import BadInput, TrainingFault
@@ -37,6 +37,10 @@ FILES = {"actor.safetensors", "learner.safetensors", "snapshots.safetensors", "s
 MOST_MANIFEST_BYTES = 1 << 16  # a larger one is none
 STAYS = "The last checkpoint stays."
 GENERATION = re.compile(r"[0-9]{6}|[1-9][0-9]{6,}")  # name of its folder
+
+
+class OtherSchema(ValueError):
+    """A generation is of another version."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +195,28 @@ def whole_checkpoints(run: Path) -> Iterator[Checkpoint]:
             yield checkpoint
 
 
+def require_readable(run: Path) -> None:
+    """That what is not whole in a run is damaged for good, and may be taken away.
+
+    Raises:
+        BadInput: a generation, or its episodes, cannot be read just now, or is of another version.
+    """
+    folder = run / "checkpoints"
+    for number in _generations(folder) if folder.is_dir() else ():
+        path = folder / f"{number:06d}"
+        try:
+            segments_fault(run, parsed_segments(_state(path)["replay"]), damage_alone=True)
+        except OtherSchema as error:
+            fix = "Go on with the version that began it, or take the folder away."
+            raise BadInput(f"{path}", f"a checkpoint of schema {SCHEMA}", str(error), fix) from error
+        except OSError as error:
+            if may_pass(error):
+                fix = "Nothing was taken away: see to the disk, then the same command goes on."
+                raise BadInput(f"{path}", "a checkpoint that can be read", str(error), fix) from error
+        except (ValueError, KeyError, TypeError):
+            continue
+
+
 def refuse_export(
     run: Path,
     expected: str,
@@ -237,7 +263,7 @@ def _manifest(path: Path) -> dict[str, tuple[int, str]]:
     if not plain or manifest["sha256"] != _digest_of({"schema": schema, "files": files}):
         raise ValueError("its manifest is damaged")
     if schema != SCHEMA:
-        raise ValueError(f"it has schema {schema}, this version reads {SCHEMA}")
+        raise OtherSchema(f"it has schema {schema}, this version reads {SCHEMA}")
     if set(files) != FILES:
         raise ValueError("its manifest is damaged")
     return files

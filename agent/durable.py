@@ -20,6 +20,7 @@ REMEDIES: dict[int | None, str] = {
     errno.ENFILE: "close what holds so many files open",
     errno.EIO: "copy it to a disk that is sound",
 }
+DAMAGE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO)  # it is not there, or no file
 MOST_JSON_BYTES = 1 << 26  # of a text that is parsed; what we write is far smaller
 
 
@@ -68,6 +69,11 @@ def matches(path: Path, size: int, digest: str, most: int) -> bool:
         if os.fstat(file.fileno()).st_size != size:
             return False
         return hashlib.file_digest(file, "sha256").hexdigest() == digest
+
+
+def may_pass(error: OSError) -> bool:
+    """Whether a file may be another time what it was saved as: a disk that fails just now is no damage."""
+    return error.errno is not None and error.errno not in DAMAGE
 
 
 def remedy(error: OSError) -> str:

@@ -43,9 +43,14 @@ def write_evaluation(training: "Training", rollouts: Rollouts, stop: StopRequest
     state = training.state
     if state.pending is None:
         return
+
+    def tick() -> None:
+        training.progress.busy("evaluating")
+        if stop:
+            stop.leave_evaluation()
+
     try:
-        leave = stop.leave_evaluation if stop else lambda: None
-        found = rollouts.evaluation(training.faults.in_evaluation, leave)
+        found = rollouts.evaluation(training.faults.in_evaluation, tick)
     except EvaluationLeft:
         return
     row, state.pending = state.pending, None

@@ -274,7 +274,11 @@ class Training:
         return self.state.env_steps - actor_begins(self.config)
 
     def _update(self, rollouts: Rollouts) -> None:
-        make_updates(self, rollouts.poll)
+        def poll() -> None:
+            rollouts.poll()
+            self.progress.busy("updating")
+
+        make_updates(self, poll)
 
     def _passed(self, interval: int, before: int) -> bool:
         """Whether the last block reached another multiple of the interval."""

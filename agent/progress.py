@@ -8,6 +8,7 @@ from types import TracebackType
 from regoal.errors import printable
 
 SECONDS_BETWEEN_LINES = 5.0  # for one run; side by side, three times as long
+SECONDS_OF_SILENCE = 15.0  # after which a run says what it is busy with; a benchmark ends what says nothing
 
 
 def say(text: str) -> None:
@@ -64,6 +65,17 @@ class Progress:
             self._bar.set_postfix(success=f"{success:.2f}")
         else:
             self._print()
+
+    def busy(self, doing: str) -> None:
+        """No step came, but it works: to be called again and again."""
+        now = time.monotonic()
+        if self._bar is not None:
+            if now - self._printed > 1.0:
+                self._printed = now
+                self._bar.refresh()  # its clock
+        elif now - self._printed > SECONDS_OF_SILENCE:
+            self._printed = now
+            print(f"{self._label}: {self._steps}/{self._total} steps, {doing}", file=sys.stderr, flush=True)
 
     def _print(self) -> None:
         now = time.monotonic()

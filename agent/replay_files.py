@@ -20,7 +20,7 @@ import numpy as np
 
 from regoal.agent import array_file
 from regoal.agent.array_file import Arrays, read_arrays, to_bytes
-from regoal.agent.durable import matches, parsed, sha256, sync
+from regoal.agent.durable import matches, may_pass, parsed, sha256, sync
 from regoal.buffers.episode import Episode
 from regoal.errors import BadInput
 
@@ -81,17 +81,27 @@ def read_segments(run: Path, segments: Sequence[Segment]) -> Iterator[Episode]:
         yield from _read(run / FOLDER / segment.name, segment)
 
 
-def segments_fault(run: Path, segments: Iterable[Segment]) -> str | None:
-    """What is wrong with the first segment that is not as it was saved, or None."""
+def segments_fault(run: Path, segments: Iterable[Segment], *, damage_alone: bool = False) -> str | None:
+    """What is wrong with the first segment that is not as it was saved, or None.
+
+    Args:
+        run: its folder.
+        segments: of it.
+        damage_alone: an error that may pass is raised.
+    """
     for segment in segments:
         path = run / FOLDER / segment.name
-        if not NAME.fullmatch(segment.name) or not os.path.lexists(path):
+        if not NAME.fullmatch(segment.name):
             return f"no file {segment.name}"
         try:
             # The size first: what is not as large as it should be is not read.
             if not matches(path, segment.size, segment.sha256, array_file.MOST_BYTES):
                 return f"{segment.name} is damaged"
+        except FileNotFoundError:
+            return f"no file {segment.name}"
         except OSError as error:
+            if damage_alone and may_pass(error):
+                raise
             return str(error)
     return None
 

@@ -43,6 +43,8 @@ def make_updates(training: "Training", poll: Callable[[], object]) -> None:
             return imitation(training.learner, batch, imitation_weight)
         return None
 
+    # Counted in updates: a block of long episodes earns more of them at once than the critics are to have.
+    critics_alone = config.critic_warmup_steps * agent.updates_per_step
     infos: list[Info] = []
     first = state.gradient_steps
     try:
@@ -50,7 +52,8 @@ def make_updates(training: "Training", poll: Callable[[], object]) -> None:
             poll()
             with timed(training.clocks, Clock.SAMPLING):
                 batch = training.experience.sample(agent.batch_size, state.env_steps).to(training.device)
-            actor_learns = training.actor_learns and state.gradient_steps % config.policy_delay == 0
+            warm = training.actor_learns and state.gradient_steps >= critics_alone
+            actor_learns = warm and state.gradient_steps % config.policy_delay == 0
             with timed(training.clocks, Clock.UPDATE), without_denormals():
                 pull = pull_of(batch) if actor_learns else None
                 infos.append(training.learner.update(batch, actor_learns=actor_learns, pull=pull))

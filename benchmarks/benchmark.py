@@ -279,7 +279,8 @@ class Schedule:
         error = f"it said nothing for {self._silent_seconds:g} s" if watched.killed else str(outcome)
         self._losses[cell.name, how] += 1
         if self._losses[cell.name, how] >= MOST_LOSSES[how]:
-            self._fail(cell, error)
+            fix = " again: if an episode may take as long, raise --silent-seconds" if watched.killed else ""
+            self._fail(cell, error + fix)
             return []
         say(f"{cell.name}: {error}; it goes on from its checkpoint")
         return [cell]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from regoal.agent.checkpoints import Checkpoint, whole_checkpoints
+from regoal.agent.checkpoints import Checkpoint, require_readable, whole_checkpoints
 from regoal.agent.durable import MOST_JSON_BYTES, parsed, read_plain
 from regoal.agent.run_folder import read_config, rewrite_config
 from regoal.agent.run_lock import LOCK, RunLock
@@ -125,7 +125,8 @@ def _checkpoint_to_go_on_from(cell: Cell, lock_seconds: float) -> Checkpoint | N
     One that was saved after an error is not bit-exact, and is taken away.
 
     Raises:
-        BadInput: another process works on it, or it is the run of other settings.
+        BadInput: another process works on it, it is the run of other settings, or something in it cannot be
+            read just now or is of another version: nothing is taken away then.
     """
     from regoal.agent.resuming import fault_of_episodes  # here, because whoever makes jobs needs no torch
 
@@ -139,8 +140,10 @@ def _checkpoint_to_go_on_from(cell: Cell, lock_seconds: float) -> Checkpoint | N
                 progress = checkpoint.state["progress"]
                 if progress["finished"] or not (progress["inside_block"] or fault_of_episodes(checkpoint)):
                     return checkpoint
+                require_readable(cell.path)
                 shutil.rmtree(checkpoint.path)
-        # Killed before it had saved anything to rely on.
+        # Killed before it had saved anything to rely on, or all of that is damaged.
+        require_readable(cell.path)
         for path in cell.path.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)

@@ -37,6 +37,7 @@ from regoal.benchmarks.grid import (
     tasks_of,
 )
 from regoal.benchmarks.presets import Preset, chosen
+from regoal.benchmarks.results import require_tabular
 from regoal.benchmarks.settings_table import set_all
 from regoal.benchmarks.suite_tables import BUDGET
 from regoal.buffers.strategies import strategy_named
@@ -152,6 +153,7 @@ def _cell(suite: Suite, task: Task, arm: Arm, seed: int, source: Cell | None, ou
         "seed": seed,
         "zero_shot": int(config.mode == "zero_shot"),
     }
+    require_tabular(columns, place, "Write it another way: what begins with a letter or a figure is fine.")
     return Cell(name, config, source, columns, preset.name if preset else "")
 
 

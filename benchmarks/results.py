@@ -11,7 +11,7 @@ import contextlib
 import csv
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -56,6 +56,17 @@ CELLS = (
         for name in ("suite", "task", "arm", "env", "shift", "mode", "relabel", "agent", *ORIGIN)
     ),
 )
+
+
+def require_tabular(columns: Mapping[str, Any], place: str, fix: str) -> None:
+    """That a table may have these cells: those of a run before it is begun, or those of a file that is read.
+
+    Raises:
+        BadInput: it could not be read back, or a spreadsheet would take one for a formula.
+    """
+    for name, expected, is_fine in CELLS:
+        if name in columns and not is_fine(str(columns[name])):
+            raise BadInput(f"{place} {name}", expected, repr(columns[name])[:200], fix)
 
 
 def write_results(out: Path, runs: Iterable[Path]) -> Path:
@@ -162,9 +173,7 @@ def read_results(path: Path) -> Results:
         if tuple(row) != COLUMNS or None in row.values():
             got = ", ".join(map(str, row))
             raise BadInput(f"{path}", f"the columns {', '.join(COLUMNS)}", got[:500], "Write it anew.")
-        for name, expected, is_fine in CELLS:
-            if not is_fine(row[name]):
-                raise BadInput(f"{path} {name}", expected, repr(row[name])[:200], "Write it anew.")
+        require_tabular(row, str(path), "Write it anew.")
     return Results(tuple(rows))
 
 

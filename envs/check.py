@@ -8,7 +8,7 @@ from regoal.envs.check_play import REPEATED_STEPS, Recording, first_difference, 
 from regoal.envs.contract import PairScore
 from regoal.envs.finding import Finding, attempt, failed, failures, noted, render
 from regoal.envs.goal_spec import GoalSpec
-from regoal.envs.recipe import Env, EnvRecipe
+from regoal.envs.recipe import BrokenConstructor, Env, EnvRecipe
 from regoal.errors import BadInput
 
 __all__ = ["Finding", "check_env", "failures", "render", "require_contract"]
@@ -36,15 +36,7 @@ def check_env(recipe: EnvRecipe, *, episodes: int = 5, steps: int | None = None)
     """
     try:
         env = recipe.build()
-    except BadInput:
-        raise
-    except Exception as error:  # noqa: BLE001  (the env's own code may raise anything)
-        fault = BadInput(
-            f"{recipe.env_id} constructor",
-            "an env",
-            f"{type(error).__name__}: {error}",
-            "Try gymnasium.make with the same arguments.",
-        )
+    except BrokenConstructor as fault:
         return [failed("constructor", fault)]
     try:
         return _check(env, episodes, steps)

@@ -23,6 +23,10 @@ ALWAYS_REGISTERED = ("regoal", "gymnasium", "gymnasium_robotics")  # packages wh
 Env = gym.Env[dict[str, Any], Any]
 
 
+class BrokenConstructor(BadInput):
+    """An env that is known and cannot be built."""
+
+
 @dataclass(frozen=True)
 class EnvRecipe:
     """All it takes to build the same env again, in this process or in another.
@@ -50,6 +54,7 @@ class EnvRecipe:
 
         Raises:
             BadInput: the id is unknown, its module cannot be imported, or the shift does not apply.
+            BrokenConstructor: the env's own code raised something.
         """
         shift = Shift.parse(self.shift)
         require_registered(self.env_id)
@@ -60,15 +65,17 @@ class EnvRecipe:
             raise _unknown_id(self.env_id, str(error)) from error
         except gym.error.Error as error:  # the env's own, such as a dependency that is not installed
             raise BadInput(self.env_id, "an env that can be built", str(error)) from error
-        except AssertionError as error:
-            if _mujoco_too_new():
+        except Exception as error:  # the env's own code may raise anything
+            if isinstance(error, AssertionError) and _mujoco_too_new():
                 raise BadInput(
                     self.env_id,
                     "mujoco >= 3.3, < 3.12",
                     "a newer mujoco, which gymnasium-robotics 1.4.2 cannot drive",
                     "Run: pip install 'mujoco<3.12' (see `regoal doctor`).",
                 ) from error
-            raise
+            got = f"{type(error).__name__}: {error}"
+            fix = "Try gymnasium.make with the same arguments."
+            raise BrokenConstructor(f"{self.env_id} constructor", "an env", got, fix) from error
         read_quickly(env)
         env = observed_whole(env)
         try:

@@ -221,6 +221,21 @@ def test_a_cell_that_fails_is_told_and_only_it_is_tried_again(
     assert (out / "cells/regoal_PointReach-v0/ddpg-future-scratch/seed-4/metrics.csv").read_bytes() == kept
 
 
+@pytest.mark.parametrize("options", [[], ["--dry-run"]])
+def test_an_env_that_cannot_be_built_is_named_before_anything_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    suite = tmp_path / "broken.toml"
+    text = TINY.partition("[pretrain]")[0]
+    suite.write_text(f'{text}[grid]\nenv = ["broken_envs:broken/BrokenConstructor-v0"]\n')
+    command = ["benchmark", str(suite), "--out", str(tmp_path / "out"), "--modules", "broken_envs"]
+    assert main([*command, *options]) == 2
+    told = capsys.readouterr().err
+    assert f"{suite} [grid] broken_envs:broken/BrokenConstructor-v0 constructor: expected an env" in told
+    assert "got OSError: no such model file" in told
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_cell_that_hangs_is_ended_and_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

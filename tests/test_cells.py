@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import shutil
 import time
 import tomllib
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from regoal import BadInput
-from regoal.agent import loop, rollouts
+from regoal.agent import checkpoints, loop, rollouts
 from regoal.agent.checkpoints import newest_checkpoint
 from regoal.agent.interrupts import Stopped, StopRequest
 from regoal.agent.run_lock import RunLock
@@ -185,7 +186,9 @@ def test_a_silent_cell_is_ended_and_begun_once_more(tmp_path: Path) -> None:
     launcher = _Launcher(2, ends)
     failures = _scheduled(tmp_path / "out", launcher, silent_seconds=0.05).failures
     assert launcher.begun_keys.count(slow) == launcher.begun_keys.count(mute) == 2
-    assert {key: one.error for key, one in failures.items()} == {mute: "it said nothing for 0.05 s"}
+    assert {key: one.error for key, one in failures.items()} == {
+        mute: "it said nothing for 0.05 s again: if an episode may take as long, raise --silent-seconds"
+    }
 
 
 def test_a_cell_that_waits_for_a_place_is_not_silent(tmp_path: Path) -> None:
@@ -373,6 +376,69 @@ def test_what_was_saved_after_an_error_is_left_for_what_was_saved_before(
     rows = read_rows(write_results(tmp_path / "out", [cell.path]))
     success = [row["success"] for row in expected if row["arm"] == "scratch"]
     assert [row["success"] for row in rows] == success
+
+
+def _half_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cell:
+    """A cell that was killed after its second block."""
+    text = TINY.replace("agent.batch_size = 8", "agent.batch_size = 8\ncheckpoint_interval = 100")
+    (cell,) = (
+        one for one in cells_of(_suite(text), tmp_path / "out") if one.name == f"{TASK}/scratch/seed-0"
+    )
+    with monkeypatch.context() as patch:
+        add = loop.Training._add
+
+        def killed(self: loop.Training, episodes: Any) -> None:
+            if self.state.env_steps == 100:
+                raise KeyboardInterrupt
+            add(self, episodes)
+
+        patch.setattr(loop.Training, "_add", killed)
+        with pytest.raises(KeyboardInterrupt):
+            _run(cell)
+    (cell.path / "mark").touch()  # which goes when the folder is emptied
+    return cell
+
+
+@pytest.mark.parametrize("folder", ["checkpoints", "replay"])
+def test_nothing_is_taken_away_that_cannot_be_read_just_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    cell = _half_run(tmp_path, monkeypatch)
+    before = sorted(cell.path.rglob("*"))
+    plain = os.open
+
+    def fails(path: Any, *arguments: Any, **options: Any) -> int:
+        if f"/{folder}/" in str(path) and str(path).endswith((".json", ".safetensors")):
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return plain(path, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", fails)
+        with pytest.raises(BadInput, match=r"Input/output error.*Nothing was taken away"):
+            _run(cell)
+    assert set(before) <= set(cell.path.rglob("*"))
+    _run(cell)
+    assert is_finished(cell)
+    assert (cell.path / "mark").exists()  # it went on
+
+
+def test_what_another_version_began_is_refused_by_its_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = _half_run(tmp_path, monkeypatch)
+    monkeypatch.setattr(checkpoints, "SCHEMA", 4)
+    with pytest.raises(BadInput, match=r"schema 4, got it has schema 3.*the version that began it"):
+        _run(cell)
+    assert read_rows(cell.path / "metrics.csv")
+
+
+def test_what_is_damaged_for_good_is_begun_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = _half_run(tmp_path, monkeypatch)
+    for path in (cell.path / "checkpoints").rglob("manifest.json"):
+        path.write_text("{}")
+    _run(cell)
+    assert is_finished(cell)
+    assert not (cell.path / "mark").exists()
 
 
 def test_a_folder_of_other_settings_is_left_alone(folder: Path, tmp_path: Path) -> None:

@@ -68,6 +68,17 @@ def test_train_says_where_it_began_and_ended_and_nothing_twice(
         assert found[3] is None or measured[found[3]] == found[2]
 
 
+def test_a_run_says_what_it_is_busy_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After its last step, too: a benchmark ends a run that says nothing for long."""
+    monkeypatch.setattr(progress, "SECONDS_OF_SILENCE", 0.0)
+    assert main(["train", POINT, "--out", str(tmp_path / "run"), "--workers", "0", *QUICK]) == 0
+    told = capsys.readouterr().err
+    assert "200/200 steps, evaluating" in told
+    assert "200/200 steps, updating" in told
+
+
 def _rows(run: Path) -> list[dict[str, str]]:
     with (run / "metrics.csv").open(newline="") as file:
         return list(csv.DictReader(file))

@@ -15,6 +15,7 @@ from regoal.agent import training
 from regoal.agent.anchor import Anchor
 from regoal.agent.checkpoints import newest_checkpoint
 from regoal.agent.config import NORMALISER_MODES
+from regoal.agent.ddpg import DDPG
 from regoal.agent.experience import Experience
 from regoal.agent.finetuning import resolve
 from regoal.agent.learner import state_of
@@ -177,6 +178,24 @@ def test_critics_warm_up_alone(tmp_path: Path, sources: dict[str, Path], agent: 
     rows = _rows(out)
     assert [row["critic_loss"] != "" for row in rows] == [False, False, True, True]
     assert [row["actor_loss"] != "" for row in rows] == [False, False, False, True]
+
+
+@pytest.mark.parametrize(("rate", "alone"), [(0.5, 25), (0.25, 13)])
+def test_critics_warm_up_alone_however_long_a_block_is(
+    tmp_path: Path, sources: dict[str, Path], monkeypatch: pytest.MonkeyPatch, rate: float, alone: int
+) -> None:
+    """A block of 400 steps earns all updates of 100 steps of warm-up and 50 of the critics at once."""
+    learned: list[bool] = []
+    update = DDPG.update
+
+    def noted(self: DDPG, batch: Batch, *, actor_learns: bool = True, **options: Any) -> Any:
+        learned.append(actor_learns)
+        return update(self, batch, actor_learns=actor_learns, **options)
+
+    monkeypatch.setattr(DDPG, "update", noted)
+    settings = {"block_episodes": "8", "agent.updates_per_step": str(rate)}
+    _tuned(sources["ddpg"], tmp_path / "run", critic_warmup_steps=50, steps=400, overrides=settings)
+    assert learned == [False] * alone + [True] * (round(400 * rate) - alone)
 
 
 @pytest.mark.parametrize("agent", AGENTS)

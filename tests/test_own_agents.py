@@ -249,6 +249,7 @@ def test_turns_of_the_actor_that_never_come_are_refused(folder: Path, tmp_path: 
 
 
 MODULES, PULL = '("actor", "critic", "target_actor", "target_critic")', " + pull.loss(action)"
+COPIED = "self.target_actor, self.target_critic = deepcopy"
 COUNTED = "self.critic_optimiser.steps % self.config.delay"
 
 
@@ -276,6 +277,10 @@ COUNTED = "self.critic_optimiser.steps % self.config.delay"
         ([("config.hidden, 1]", "config.hidden, 2]"), (".squeeze(-1)", "[..., 0]")],
          r"modules: expected values \(critics, 16, 1\) .* got \(2, 16, 2\)"),
         ([('return {"update": self.noise}', "return [self.noise]")], "generators: expected every Generator"),
+        ([(COPIED, f'self.critic.register_buffer("n", torch.zeros((), dtype=torch.int32)); {COPIED}')],
+         "state critic.n: expected float64, .*, got int32 of 0 dimensions"),
+        ([(COPIED, f'self.critic.register_buffer("n", torch.tensor(float("inf"))); {COPIED}')],
+         "state critic.n: expected finite numbers, got NaN or infinity"),
     ],
 )  # fmt: skip
 def test_a_broken_promise_is_found_before_anything_is_written(

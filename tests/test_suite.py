@@ -351,6 +351,7 @@ def test_what_cannot_be_meant_is_refused_by_file_key_and_fix(old: str, new: str,
     [
         ('relabel = ["future"', 'relabel = ["futur"', "arm .*-futur-.* relabel: .*Did you mean future"),
         ('relabel = ["future"', 'relabel = ["4*future+1*rnadom"', "relabel: .*Did you mean random"),
+        ('relabel = ["future"', 'relabel = ["+4*future+1*random"', "relabel: expected no formula"),
         ('relabel = ["future"', 'relabel = ["4*future+0*random"', "positive weight .* for 'random'"),
         ('relabel = "final"', 'relabel = "future+final"', r"\[pretrain\] in .* relabel: .* positive weight"),
         ('"action_rotation=90"', '"action_rotaton=90"', r"\[grid\] shift: .*Did you mean action_rotation"),

@@ -8,7 +8,7 @@ from types import TracebackType
 from regoal.errors import printable
 
 SECONDS_BETWEEN_LINES = 5.0  # for one run; side by side, three times as long
-SECONDS_OF_SILENCE = 15.0  # after which a run says what it is busy with; a benchmark ends what says nothing
+SECONDS_OVERDUE = 15.0  # of a line, after which a run says what it is busy with; a benchmark ends silent ones
 
 
 def say(text: str) -> None:
@@ -73,7 +73,7 @@ class Progress:
             if now - self._printed > 1.0:
                 self._printed = now
                 self._bar.refresh()  # its clock
-        elif now - self._printed > SECONDS_OF_SILENCE:
+        elif now - self._printed > self._pause + SECONDS_OVERDUE:
             self._printed = now
             print(f"{self._label}: {self._steps}/{self._total} steps, {doing}", file=sys.stderr, flush=True)
 

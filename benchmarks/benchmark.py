@@ -38,7 +38,7 @@ from regoal.errors import EXIT_FAILED, BadInput, did_you_mean
 
 # Times that a cell is begun; the last one fails it. A lost node is seldom the fault of what ran there.
 MOST_LOSSES = {"silent": 2, "died": 3, "lost its node": 10}
-SILENT_SECONDS = 600.0  # cells say something every quarter of a minute
+SILENT_SECONDS = 600.0  # cells say something every half a minute, but within an episode
 
 
 class Launcher(Protocol):

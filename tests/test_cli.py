@@ -72,7 +72,8 @@ def test_a_run_says_what_it_is_busy_with(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After its last step, too: a benchmark ends a run that says nothing for long."""
-    monkeypatch.setattr(progress, "SECONDS_OF_SILENCE", 0.0)
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr(progress, "SECONDS_OVERDUE", 0.0)
     assert main(["train", POINT, "--out", str(tmp_path / "run"), "--workers", "0", *QUICK]) == 0
     told = capsys.readouterr().err
     assert "200/200 steps, evaluating" in told

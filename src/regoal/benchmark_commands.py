@@ -45,7 +45,7 @@ def benchmark(
         dry_run: Say what would be run and how long it would take, for which each kind of cell learns for some
             seconds; begin none.
         silent_seconds: A cell that prints nothing for so long is ended, and begun once more; cells that go
-            well print a line every 15 s.
+            well print a line every half a minute, but none within an episode.
         only: Run no cells but those with this text in their names, TASK/ARM/seed-K, and what they start from.
         known: A results.csv of the suite from another machine: what it has with the same settings is not run.
         trust: What the suite may import and give to its envs.

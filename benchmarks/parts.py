@@ -125,7 +125,7 @@ PARTS = {
     **_learning_by_seed("FetchSlide-v4", "slide"),
     **_learning_by_seed("FetchPickAndPlace-v4", "pick"),
     **_learning_by_seed("PointMaze_Medium-v3", "maze"),
-    "learning-hand": _learning("HandReach-v3", "hand", 0),
+    **_learning_by_seed("HandReach-v3", "hand"),
     "learning-ant": _learning("AntMaze_UMaze-v5", "ant", 0),
     **{f"push-ablation-{seed}": _ablation("push-ablation", f"/seed-{seed}") for seed in range(3)},
     # A seed each, with its source: another machine goes on with the next.

@@ -452,7 +452,7 @@ def test_the_readme_tells_what_presets_were_measured_to_do() -> None:
             "ends at {success} after {steps} env steps, in {least:.0f} to {most:.0f} minutes on one core",
         ),
         ("slide", "at {success} after {steps}, in {least:.0f} to {most:.0f} minutes on one core"),
-        ("hand", "HandReach tried with a single seed, which ends at {success};"),
+        ("hand", "that of HandReach ends at {success} at seeds 0 to 2;"),
         ("ant", "begins to walk in AntMaze_UMaze ({success} after {steps} steps, one seed)"),
         ("maze", "{success} at seeds 0 to 2 after {steps} env steps in {least:.0f} to {most:.0f} minutes"),
     ):

@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 
 from regoal.agent.array_file import MOST_BYTES, Arrays, read_arrays, to_bytes
-from regoal.agent.durable import MOST_JSON_BYTES, matches, may_pass, parsed, read_plain, sha256, sync
+from regoal.agent.durable import MOST_JSON_BYTES, matches, parsed, read_plain, require_damage, sha256, sync
 from regoal.agent.policy import Policy
-from regoal.agent.replay_files import Segment, parsed_segments, segments_fault, sweep
+from regoal.agent.replay_files import Segment, parsed_segments, sweep
 from regoal.agent.saved_policy import arrays_of, policy_of, settings_of
 from regoal.agent.shipped import located, suggestion
 from regoal.errors import BadInput, TrainingFault
@@ -170,14 +170,16 @@ def newest_checkpoint(run: Path) -> Checkpoint:
     )
 
 
-def whole_checkpoints(run: Path) -> Iterator[Checkpoint]:
+def whole_checkpoints(run: Path, *, damage_alone: bool = False) -> Iterator[Checkpoint]:
     """The generations of a run that are whole, newest first; damaged ones are passed over with a warning.
 
     Args:
         run: its folder, or the name of a shipped agent.
+        damage_alone: nothing else is passed over, for whoever takes away what is not whole.
 
     Raises:
-        BadInput: there is no run folder.
+        BadInput: there is no run folder; or with `damage_alone` a generation is of another version, or cannot
+            be read just now.
     """
     folder = located(run) / "checkpoints"
     try:
@@ -190,31 +192,11 @@ def whole_checkpoints(run: Path) -> Iterator[Checkpoint]:
         try:
             checkpoint = Checkpoint(path, _state(path))
         except (OSError, ValueError, KeyError, TypeError) as error:
+            if damage_alone:
+                _require_damage(path, error)
             warnings.warn(f"{path}: {error}; falling back to the generation before", stacklevel=3)
         else:
             yield checkpoint
-
-
-def require_readable(run: Path) -> None:
-    """That what is not whole in a run is damaged for good, and may be taken away.
-
-    Raises:
-        BadInput: a generation, or its episodes, cannot be read just now, or is of another version.
-    """
-    folder = run / "checkpoints"
-    for number in _generations(folder) if folder.is_dir() else ():
-        path = folder / f"{number:06d}"
-        try:
-            segments_fault(run, parsed_segments(_state(path)["replay"]), damage_alone=True)
-        except OtherSchema as error:
-            fix = "Go on with the version that began it, or take the folder away."
-            raise BadInput(f"{path}", f"a checkpoint of schema {SCHEMA}", str(error), fix) from error
-        except OSError as error:
-            if may_pass(error):
-                fix = "Nothing was taken away: see to the disk, then the same command goes on."
-                raise BadInput(f"{path}", "a checkpoint that can be read", str(error), fix) from error
-        except (ValueError, KeyError, TypeError):
-            continue
 
 
 def refuse_export(
@@ -233,6 +215,14 @@ def refuse_export(
     if checkpoint is not None and checkpoint.exported:
         got = f"{run}, an export: networks without optimisers and episodes"
         raise BadInput("run", expected, got, fix)
+
+
+def _require_damage(path: Path, error: Exception) -> None:
+    if isinstance(error, OtherSchema):
+        fix = "Go on with the version that began it, or take the folder away."
+        raise BadInput(f"{path}", f"a checkpoint of schema {SCHEMA}", str(error), fix) from error
+    if isinstance(error, OSError):
+        require_damage(path, error)
 
 
 def _state(path: Path) -> dict[str, Any]:

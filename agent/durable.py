@@ -12,6 +12,8 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
+from regoal.errors import BadInput
+
 REMEDIES: dict[int | None, str] = {
     errno.ENOSPC: "free space",
     errno.EDQUOT: "free space",
@@ -71,9 +73,15 @@ def matches(path: Path, size: int, digest: str, most: int) -> bool:
         return hashlib.file_digest(file, "sha256").hexdigest() == digest
 
 
-def may_pass(error: OSError) -> bool:
-    """Whether a file may be another time what it was saved as: a disk that fails just now is no damage."""
-    return error.errno is not None and error.errno not in DAMAGE
+def require_damage(path: Path, error: OSError) -> None:
+    """That what could not be read never will be, as where it is not there: it may be taken away.
+
+    Raises:
+        BadInput: a disk or a network may let it be read another time.
+    """
+    if error.errno is not None and error.errno not in DAMAGE:
+        fix = "Nothing was taken away: see to the disk, then go on (a benchmark with --retry)."
+        raise BadInput(f"{path}", "a file that can be read", str(error), fix) from error
 
 
 def remedy(error: OSError) -> str:

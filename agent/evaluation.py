@@ -15,6 +15,7 @@ from regoal.buffers.episode import Episode
 from regoal.envs.contract import close, close_in_time, in_time
 from regoal.envs.goal_spec import GoalSpec
 from regoal.envs.hang_watch import Hung
+from regoal.envs.recipe import build_again
 from regoal.errors import SpoiledEpisode
 
 
@@ -123,7 +124,9 @@ def play_outcomes(
                         raise
                     print(f"{fault} The episode is discarded and played anew.", file=sys.stderr)
                     close_in_time(env)
-                    env = spec.recipe.build()  # whatever state it was left in, no other episode begins there
+                    env = build_again(
+                        spec.recipe
+                    )  # whatever state it was left in, no other episode begins there
             outcomes.append(Outcome.of(episode))
             tick()
     finally:

@@ -265,7 +265,7 @@ class Training:
 
     @property
     def actor_learns(self) -> bool:
-        """Whether the buffer is filled and the critics are warm."""
+        """Whether the buffer is filled and the critics are warm, or will be in this block of updates."""
         return self._learned_steps > 0
 
     @property

@@ -13,7 +13,7 @@ from regoal.agent.seeding import Stream, env_seed, generator
 from regoal.buffers.episode import Episode
 from regoal.envs.contract import close
 from regoal.envs.goal_spec import GoalSpec
-from regoal.envs.recipe import Env
+from regoal.envs.recipe import Env, build_again
 from regoal.errors import SpoiledEpisode
 
 
@@ -63,10 +63,10 @@ class Player:
         """The env for a purpose, "collect" or "evaluate".
 
         Raises:
-            BadInput: it cannot be built.
+            EnvFault: it cannot be built any more.
         """
         if purpose not in self._envs:
-            env = self._spec.recipe.build()
+            env = build_again(self._spec.recipe)
             if self._clocks is not None:
                 from regoal.agent.profile import TimedEnv
 

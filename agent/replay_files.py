@@ -20,7 +20,7 @@ import numpy as np
 
 from regoal.agent import array_file
 from regoal.agent.array_file import Arrays, read_arrays, to_bytes
-from regoal.agent.durable import matches, may_pass, parsed, sha256, sync
+from regoal.agent.durable import matches, parsed, require_damage, sha256, sync
 from regoal.buffers.episode import Episode
 from regoal.errors import BadInput
 
@@ -87,7 +87,10 @@ def segments_fault(run: Path, segments: Iterable[Segment], *, damage_alone: bool
     Args:
         run: its folder.
         segments: of it.
-        damage_alone: an error that may pass is raised.
+        damage_alone: nothing else is told.
+
+    Raises:
+        BadInput: with `damage_alone`, one cannot be read just now.
     """
     for segment in segments:
         path = run / FOLDER / segment.name
@@ -100,8 +103,8 @@ def segments_fault(run: Path, segments: Iterable[Segment], *, damage_alone: bool
         except FileNotFoundError:
             return f"no file {segment.name}"
         except OSError as error:
-            if damage_alone and may_pass(error):
-                raise
+            if damage_alone:
+                require_damage(path, error)
             return str(error)
     return None
 

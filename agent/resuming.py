@@ -102,11 +102,16 @@ def resumable(run: Path, config: TrainConfig) -> Checkpoint:
     raise BadInput("run", "a checkpoint that is whole", f"none in {run}", "Train again, or copy it again.")
 
 
-def fault_of_episodes(checkpoint: Checkpoint) -> str | None:
-    """What is wrong with the episodes that a run would go on with; None if nothing is."""
+def fault_of_episodes(checkpoint: Checkpoint, *, damage_alone: bool = False) -> str | None:
+    """What is wrong with the episodes that a run would go on with; None if nothing is.
+
+    Args:
+        checkpoint: of the run.
+        damage_alone: as for `segments_fault`.
+    """
     experience = _progress(checkpoint)["experience"]
     held, unwritten = experience["buffers"]["own"]["n_episodes"], experience.get("unwritten", 0)
-    fault = segments_fault(checkpoint.path.parents[1], checkpoint.segments)
+    fault = segments_fault(checkpoint.path.parents[1], checkpoint.segments, damage_alone=damage_alone)
     # Where older episodes have left, their files hold as many as there are without the newest.
     if fault is None and (unwritten or held > sum(segment.episodes for segment in checkpoint.segments)):
         return "not all its episodes could be saved"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from regoal.agent.checkpoints import Checkpoint, require_readable, whole_checkpoints
+from regoal.agent.checkpoints import Checkpoint, whole_checkpoints
 from regoal.agent.durable import MOST_JSON_BYTES, parsed, read_plain
 from regoal.agent.run_folder import read_config, rewrite_config
 from regoal.agent.run_lock import LOCK, RunLock
@@ -136,14 +136,14 @@ def _checkpoint_to_go_on_from(cell: Cell, lock_seconds: float) -> Checkpoint | N
             # It may lie elsewhere now, or its source may.
             if to_toml(read_config(cell.path)) != to_toml(cell.config):
                 rewrite_config(cell.path, cell.config)
-            for checkpoint in whole_checkpoints(cell.path):
+            for checkpoint in whole_checkpoints(cell.path, damage_alone=True):
                 progress = checkpoint.state["progress"]
-                if progress["finished"] or not (progress["inside_block"] or fault_of_episodes(checkpoint)):
+                if progress["finished"]:
                     return checkpoint
-                require_readable(cell.path)
+                if not (progress["inside_block"] or fault_of_episodes(checkpoint, damage_alone=True)):
+                    return checkpoint
                 shutil.rmtree(checkpoint.path)
         # Killed before it had saved anything to rely on, or all of that is damaged.
-        require_readable(cell.path)
         for path in cell.path.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
@@ -155,7 +155,7 @@ def _checkpoint_to_go_on_from(cell: Cell, lock_seconds: float) -> Checkpoint | N
 def _newest(run: Path) -> Checkpoint | None:
     if not (run / "checkpoints").is_dir():
         return None
-    return next(whole_checkpoints(run), None)
+    return next(whole_checkpoints(run, damage_alone=True), None)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from regoal.envs import contract
 from regoal.envs.contract import Array
-from regoal.envs.recipe import Env, EnvRecipe
+from regoal.envs.recipe import Env, EnvRecipe, build_again
 from regoal.envs.shift import Shift
 from regoal.errors import BadInput
 
@@ -168,7 +168,7 @@ class GoalSpec:
 
     def _env(self) -> Env:
         if not self._scorer:
-            self._scorer.append(self.recipe.build())
+            self._scorer.append(build_again(self.recipe))
         return self._scorer[0]
 
     def __getstate__(self) -> Mapping[str, Any]:

@@ -16,7 +16,7 @@ from regoal.envs.quick_reads import read_quickly
 from regoal.envs.shift import Shift
 from regoal.envs.user_module import import_user_module
 from regoal.envs.whole_observation import observed_whole
-from regoal.errors import BadInput, did_you_mean
+from regoal.errors import BadInput, EnvFault, did_you_mean
 
 ALWAYS_REGISTERED = ("regoal", "gymnasium", "gymnasium_robotics")  # packages whose envs any process knows
 
@@ -61,6 +61,8 @@ class EnvRecipe:
         kwargs = dict(self.kwargs) | ({"render_mode": render_mode} if render_mode else {})
         try:
             env: Env = gym.make(self.env_id, disable_env_checker=True, **kwargs)
+            read_quickly(env)
+            env = observed_whole(env)
         except gym.error.UnregisteredEnv as error:
             raise _unknown_id(self.env_id, str(error)) from error
         except gym.error.Error as error:  # the env's own, such as a dependency that is not installed
@@ -74,10 +76,9 @@ class EnvRecipe:
                     "Run: pip install 'mujoco<3.12' (see `regoal doctor`).",
                 ) from error
             got = f"{type(error).__name__}: {error}"
-            fix = "Try gymnasium.make with the same arguments."
+            line = traceback.extract_tb(error.__traceback__)[-1]
+            fix = f"Look at {line.filename}, line {line.lineno}; try gymnasium.make with the same arguments."
             raise BrokenConstructor(f"{self.env_id} constructor", "an env", got, fix) from error
-        read_quickly(env)
-        env = observed_whole(env)
         try:
             return shift.apply(env)
         except BadInput:
@@ -89,6 +90,18 @@ class EnvRecipe:
             fix = f"Look at {line.filename}, line {line.lineno}."
             got = f"{type(error).__name__}: {error}"
             raise BadInput(f"{self.env_id} shift '{shift}'", "effects that can be built", got, fix) from error
+
+
+def build_again(recipe: EnvRecipe) -> Env:
+    """An env that could be built before, while a run goes on.
+
+    Raises:
+        EnvFault: it cannot be now.
+    """
+    try:
+        return recipe.build()
+    except BrokenConstructor as fault:
+        raise EnvFault(fault.where, fault.expected, fault.got, fault.fix) from fault
 
 
 def buildable_elsewhere(recipe: EnvRecipe) -> bool:

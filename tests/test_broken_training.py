@@ -2,9 +2,11 @@
 
 import csv
 import dataclasses
+import errno
 from pathlib import Path
 
 import broken_envs  # noqa: F401  (registers its envs)
+import gymnasium as gym
 import late_envs
 import numpy as np
 import pytest
@@ -115,6 +117,27 @@ def test_ten_spoiled_episodes_in_a_row_end_the_run(tmp_path: Path, monkeypatch: 
     assert run["failed_episodes"] == run["failed_in_a_row"] == 10
     assert run["env_steps"] == 50 * run["episodes"]
     assert Policy.load(tmp_path / "run")
+
+
+def test_an_env_that_can_no_longer_be_built_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, calls, last = gym.make, 0, 0
+
+    def counted(*arguments: object, **options: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == last:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return make(*arguments, **options)
+
+    monkeypatch.setattr(gym, "make", counted)
+    plain = config("late_envs:late/Raises-v0", tmp_path / "whole")
+    train(plain)
+    calls, last = 0, calls  # built in place of the one that broke
+    with pytest.raises(EnvFault, match=r"constructor: expected an env, got OSError: .*Too many open files"):
+        train(dataclasses.replace(plain, out=str(tmp_path / "run")))
+    assert newest_checkpoint(tmp_path / "run").state["progress"]["run"]["env_steps"] == 300
 
 
 @pytest.mark.parametrize("name", sorted(BROKEN))

@@ -14,8 +14,14 @@ from regoal.agent.durable import MOST_JSON_BYTES, parsed, plain_file
 from regoal.errors import BadInput
 
 MOST_BYTES = 1 << 32  # of a file; what belongs to a larger one is refused before it is trained
-DTYPES = {"F64", "F32", "I64", "U8", "BOOL"}  # all that we write
-NUMBERS = (np.float64, np.float32, np.int64, np.uint8, np.bool_)  # the same
+# All that we write, by the names that safetensors has for them.
+DTYPES: dict[str, np.dtype[Any]] = {
+    "F64": np.dtype(np.float64),
+    "F32": np.dtype(np.float32),
+    "I64": np.dtype(np.int64),
+    "U8": np.dtype(np.uint8),
+    "BOOL": np.dtype(np.bool_),
+}
 MOST_DIMENSIONS = 8
 DAMAGED = "Copy the run again, or use another one."
 Arrays = dict[str, NDArray[Any]]
@@ -33,8 +39,8 @@ def require_savable(arrays: Arrays, place: str) -> None:
         BadInput: naming the array.
     """
     for name, value in arrays.items():
-        if value.dtype not in NUMBERS or value.ndim > MOST_DIMENSIONS:
-            kinds = ", ".join(str(np.dtype(one)) for one in NUMBERS)
+        if value.dtype not in DTYPES.values() or value.ndim > MOST_DIMENSIONS:
+            kinds = ", ".join(map(str, DTYPES.values()))
             expected = f"{kinds}, of at most {MOST_DIMENSIONS} dimensions"
             fix = "Keep it as one of these, or out of modules() and optimisers()."
             raise BadInput(f"{place} {name}", expected, f"{value.dtype} of {value.ndim} dimensions", fix)

@@ -124,9 +124,8 @@ def play_outcomes(
                         raise
                     print(f"{fault} The episode is discarded and played anew.", file=sys.stderr)
                     close_in_time(env)
-                    env = build_again(
-                        spec.recipe
-                    )  # whatever state it was left in, no other episode begins there
+                    # Whatever state it was left in, no other episode begins there.
+                    env = build_again(spec.recipe)
             outcomes.append(Outcome.of(episode))
             tick()
     finally:
